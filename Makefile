@@ -1,0 +1,65 @@
+# Two commands set everything up on a fresh machine: make run, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run demo test check lint types contracts coverage bench bench-check lock clean help
+
+help: ## What there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+run: $(VENV)/installed ## Start everything; Ctrl-C stops it
+	@exec $(BIN)/python -m csms.local
+
+demo: $(VENV)/installed ## Start everything with 20 virtual charge points
+	@exec $(BIN)/python -m csms.local --demo 20
+
+test: $(VENV)/installed-dev ## All tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev lint types contracts ## Lint, types, contracts and the fast tests
+	$(BIN)/python -m pytest -q -m "not e2e"
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/installed-dev
+	$(BIN)/lint-imports
+
+coverage: $(VENV)/installed-dev ## Branch coverage; protocol and domain must be at 100 %
+	$(BIN)/python -m pytest -q -m "not e2e" --cov --cov-report=term --cov-report=html
+	$(BIN)/coverage report --include='csms/protocol/*,csms/domain/*' --fail-under=100
+
+bench: $(VENV)/installed-dev ## Measure beside known servers; writes docs/performance.md
+	$(BIN)/python -m bench.run
+
+bench-check: $(VENV)/installed-dev ## Measure, and fail when a ratio is missed
+	$(BIN)/python -m bench.run --check
+
+lock: ## Compile requirements*.txt from requirements*.in (needs uv)
+	uv pip compile -q requirements.in --python-version 3.11 --universal --generate-hashes --no-header -o requirements.txt
+	uv pip compile -q requirements-dev.in --python-version 3.11 --universal --generate-hashes --no-header -o requirements-dev.txt
+
+clean: ## Remove what the other targets made, but for the data under var/
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Python 3.11 or newer is missing. On Debian or Ubuntu: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make PYTHON=python3.11 run"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,130 @@
+"""Settings, read once from the environment; a wrong value stops the start and names it."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow.validate import Length, OneOf, Range
+
+from csms.errors import ConfigurationError
+
+
+def _int(variable: str, default: int, low: int, high: int) -> fields.Integer:
+    return fields.Integer(data_key=variable, load_default=default, validate=Range(low, high))
+
+
+def _float(variable: str, default: float, low: float, high: float) -> fields.Float:
+    return fields.Float(data_key=variable, load_default=default, validate=Range(low, high))
+
+
+def _text(variable: str, default: str | None) -> fields.String:
+    return fields.String(data_key=variable, load_default=default)
+
+
+def _secret(variable: str) -> fields.String:
+    """A secret has no default: a system that starts with a known one is open to everybody."""
+    return fields.String(data_key=variable, required=True, validate=Length(min=32))
+
+
+def _choice(variable: str, default: str, *choices: str) -> fields.String:
+    return fields.String(data_key=variable, load_default=default, validate=OneOf(choices))
+
+
+class SettingsSchema(Schema):
+    """Every variable; docs/configuration.md has a row for each, and a test says so."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    redis_url = fields.String(data_key="REDIS_URL", required=True)
+    rq_redis_url = _text("RQ_REDIS_URL", None)
+    secret_key = _secret("SECRET_KEY")
+    credential_pepper = _secret("CREDENTIAL_PEPPER")
+    bootstrap_api_key = fields.String(
+        data_key="CSMS_API_KEY", load_default=None, validate=Length(min=20)
+    )
+    metrics_token = _text("METRICS_TOKEN", None)
+    host = _text("HOST", "0.0.0.0")  # noqa: S104  # charge points are outside
+    port = _int("PORT", 8000, 1, 65_535)
+    web_concurrency = _int("WEB_CONCURRENCY", 1, 1, 64)
+    ocpp_path = _text("OCPP_PATH", "/ocpp")
+    unknown_charge_points = _choice(
+        "UNKNOWN_CHARGE_POINTS", "reject", "reject", "pending", "accept"
+    )
+    heartbeat_interval_s = _int("HEARTBEAT_INTERVAL_S", 300, 1, 86_400)
+    boot_retry_interval_s = _int("BOOT_RETRY_INTERVAL_S", 60, 0, 86_400)
+    call_timeout_s = _int("CALL_TIMEOUT_S", 60, 1, 600)
+    command_deadline_s = _int("COMMAND_DEADLINE_S", 120, 1, 86_400)
+    ping_interval_s = _float("PING_INTERVAL_S", 25.0, 0.1, 3_600)
+    send_deadline_s = _float("SEND_DEADLINE_S", 10.0, 0.1, 600)
+    header_timeout_s = _float("HEADER_TIMEOUT_S", 10.0, 0.1, 600)
+    max_connections = _int("MAX_CONNECTIONS", 10_000, 1, 1_000_000)
+    max_connections_per_address = _int("MAX_CONNECTIONS_PER_ADDRESS", 0, 0, 1_000_000)
+    max_message_bytes = _int("MAX_MESSAGE_BYTES", 1_048_576, 65_536, 16_777_216)
+    message_log_length = _int("MESSAGE_LOG_LENGTH", 200, 1, 100_000)
+    transaction_retention_days = _int("TRANSACTION_RETENTION_DAYS", 400, 0, 36_500)
+    trusted_proxies = _int("TRUSTED_PROXIES", 0, 0, 10)
+    public_url = _text("PUBLIC_URL", None)
+    session_cookie_secure = fields.Boolean(data_key="SESSION_COOKIE_SECURE", load_default=False)
+    log_level = _choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
+    log_format = _choice("LOG_FORMAT", "auto", "auto", "json", "pretty")
+
+
+VARIABLES = frozenset(
+    str(schema_field.data_key) for schema_field in SettingsSchema().fields.values()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What SettingsSchema reads; docs/configuration.md says what each is for."""
+
+    redis_url: str = field(repr=False)
+    rq_redis_url: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    credential_pepper: str = field(repr=False)
+    bootstrap_api_key: str | None = field(repr=False)
+    metrics_token: str | None = field(repr=False)
+    host: str
+    port: int
+    web_concurrency: int
+    ocpp_path: str
+    unknown_charge_points: str
+    heartbeat_interval_s: int
+    boot_retry_interval_s: int
+    call_timeout_s: int
+    command_deadline_s: int
+    ping_interval_s: float
+    send_deadline_s: float
+    header_timeout_s: float
+    max_connections: int
+    max_connections_per_address: int
+    max_message_bytes: int
+    message_log_length: int
+    transaction_retention_days: int
+    trusted_proxies: int
+    public_url: str | None
+    session_cookie_secure: bool
+    log_level: str
+    log_format: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Empty variables count as unset. Raises ConfigurationError, naming the variable."""
+        try:
+            values: dict[str, Any] = SettingsSchema().load(
+                {name: value for name, value in environ.items() if value and name in VARIABLES}
+            )
+        except ValidationError as error:
+            messages: dict[str, list[str]] = error.messages_dict
+            variable, problems = next(iter(messages.items()))
+            raise ConfigurationError(str(variable), " ".join(map(str, problems))) from None
+        values["rq_redis_url"] = values["rq_redis_url"] or values["redis_url"]
+        return cls(**values)
+
+
+def host_name() -> str:
+    """What this machine calls itself; for the names of processes in logs and leases."""
+    return socket.gethostname()

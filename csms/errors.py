@@ -1,0 +1,95 @@
+"""What can be wrong with us or the operator; web/errors.py gives each its HTTP status.
+
+What can be wrong with the charge point is in protocol/call_errors.py.
+"""
+
+
+class CSMSError(Exception):
+    """Holds its facts as attributes; `str()` is one plain sentence for the operator."""
+
+
+class ChargePointUnknown(CSMSError):
+    def __init__(self, charge_point_id: str) -> None:
+        super().__init__(f"There is no charge point {charge_point_id}.")
+        self.charge_point_id = charge_point_id
+
+
+class ChargePointExists(CSMSError):
+    """Also raised for an id that differs only in case from one that exists."""
+
+    def __init__(self, charge_point_id: str) -> None:
+        super().__init__(f"There is already a charge point {charge_point_id}.")
+        self.charge_point_id = charge_point_id
+
+
+class ChargePointNotConnected(CSMSError):
+    def __init__(self, charge_point_id: str) -> None:
+        super().__init__(f"{charge_point_id} is not connected.")
+        self.charge_point_id = charge_point_id
+
+
+class CommandForbidden(CSMSError):
+    """The specification forbids this command now, e.g. RemoteStart while Pending."""
+
+    def __init__(self, charge_point_id: str, action: str, rule: str) -> None:
+        super().__init__(f"{action} can't be sent to {charge_point_id} now: {rule}")
+        self.charge_point_id = charge_point_id
+        self.action = action
+        self.rule = rule
+
+
+class NotFound(CSMSError):
+    """A record that is not there: kind is its name in plain words."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"There is no {kind} {key}.")
+        self.kind = kind
+        self.key = key
+
+
+class AlreadyExists(CSMSError):
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"There is already a {kind} {key}.")
+        self.kind = kind
+        self.key = key
+
+
+class FieldError(CSMSError):
+    """Bad input: field is its path in the request, such as `payload.connectorId`."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class IdempotencyConflict(CSMSError):
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used before with another request; use a new key."
+        )
+
+
+class StoreUnavailable(CSMSError):
+    """The store gave no confirmation; what was asked may or may not have been done."""
+
+
+class StoreRefused(CSMSError):
+    """The store answered with an error (out of memory, read only, disk full …)."""
+
+
+class StaleEpoch(CSMSError):
+    """A newer connection of this charge point owns its state; this one must end."""
+
+    def __init__(self, charge_point_id: str) -> None:
+        super().__init__(f"A newer connection of {charge_point_id} has taken over.")
+        self.charge_point_id = charge_point_id
+
+
+class ConfigurationError(CSMSError):
+    """The environment is wrong: variable names what to change."""
+
+    def __init__(self, variable: str, problem: str) -> None:
+        super().__init__(f"{variable}: {problem}")
+        self.variable = variable
+        self.problem = problem
