@@ -1,0 +1,1 @@
+"""Redis, and only here: every record, its keys and its scripts."""
