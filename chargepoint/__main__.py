@@ -1,0 +1,52 @@
+"""Virtual charge points on the command line: `python -m chargepoint --url … --id CP001`."""
+
+import argparse
+
+from chargepoint.charge_point import ChargePoint
+from chargepoint.options import Options
+from chargepoint.running import line_printer, run
+from chargepoint.scenarios import SCENARIOS, Scenario
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one or many charge points with one scenario until stopped."""
+    wanted = _parser().parse_args(arguments)
+    options = Options(connectors=wanted.connectors, password_form=wanted.password_form)
+    if wanted.count:
+        names = [f"{wanted.prefix}-{number:03d}" for number in range(1, wanted.count + 1)]
+    else:
+        names = [wanted.id]
+    scenario: Scenario = SCENARIOS[wanted.scenario]
+    fleet = [
+        (
+            ChargePoint(
+                wanted.url,
+                name,
+                authorization_key=wanted.key,
+                options=options,
+                say=line_printer(name),
+            ),
+            scenario,
+        )
+        for name in names
+    ]
+    run(fleet, spread_s=len(fleet) * 0.02, duration_s=wanted.duration)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chargepoint", description=__doc__)
+    parser.add_argument("--url", required=True, help="endpoint without identity: ws://host/ocpp")
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--id", help="identity of the one charge point")
+    who.add_argument("--count", type=int, default=0, help="so many charge points, PREFIX-001 …")
+    parser.add_argument("--prefix", default="DEMO", help="of the identities with --count")
+    parser.add_argument("--key", help="AuthorizationKey in hex, or a password")
+    parser.add_argument("--password-form", choices=("raw", "hex"), default="raw")
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="charging_day")
+    parser.add_argument("--connectors", type=int, default=2)
+    parser.add_argument("--duration", type=float, help="seconds; default: until a signal")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
