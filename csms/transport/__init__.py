@@ -1,0 +1,1 @@
+"""gevent and WebSocket, and only here."""
