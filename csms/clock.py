@@ -9,8 +9,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-_last_ms = 0
-_last_text = ""
+_last: tuple[int, str] | None = None
 
 
 def now_ms() -> int:
@@ -23,9 +22,10 @@ def text_of(instant_ms: int) -> str:
 
     Formatted at most once a millisecond: strftime per frame was 13 % of the frame path.
     """
-    global _last_ms, _last_text  # noqa: PLW0603  # a one-entry cache
-    if instant_ms != _last_ms:
+    global _last  # noqa: PLW0603  # a one-entry cache; one tuple, so that threads see whole entries
+    last = _last
+    if last is None or last[0] != instant_ms:
         seconds, ms = divmod(instant_ms, 1000)
-        _last_text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ms:03d}Z"
-        _last_ms = instant_ms
-    return _last_text
+        text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ms:03d}Z"
+        _last = last = (instant_ms, text)
+    return last[1]

@@ -1,0 +1,97 @@
+"""What a charge point is to the system: identity, admission, registration, facts from its boot."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import unquote_to_bytes
+
+ID_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9 ._\-+=@*|]{0,46}[A-Za-z0-9._\-+=@*|])?"
+ID_RULE = (
+    "1 to 48 characters: letters, digits, blank and ._-+=@*| ; "
+    "it starts with a letter or digit and does not end with a blank"
+)
+_ID = re.compile(ID_PATTERN, re.ASCII)
+
+
+class Admission(StrEnum):
+    """What the operator decided: the status every BootNotification is answered with."""
+
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    REJECTED = "rejected"
+
+
+class UnknownChargePoints(StrEnum):
+    """What happens at the door to an id nobody has entered."""
+
+    REJECT = "reject"
+    PENDING = "pending"
+    ACCEPT = "accept"
+
+
+class RegistrationStatus(StrEnum):
+    """What a charge point was told last (BootNotification.conf); it outlives the link."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+REGISTRATION: Mapping[Admission, RegistrationStatus] = {
+    Admission.ACCEPTED: RegistrationStatus.ACCEPTED,
+    Admission.PENDING: RegistrationStatus.PENDING,
+    Admission.REJECTED: RegistrationStatus.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePoint:
+    """A charge point as recorded.
+
+    facts: BootNotification.req's fields by their OCPP names, as sent.
+    retry_interval_s: answered with Pending or Rejected; None takes the system's default.
+    key_hash: of the key in force; pending_key_hash: of one sent with ChangeConfiguration whose
+    fate is open, both admit until the first login with the new one (white paper, A01).
+    """
+
+    charge_point_id: str
+    security_profile: int = 1
+    admission: Admission = Admission.ACCEPTED
+    retry_interval_s: int | None = None
+    heartbeat_interval_s: int | None = None
+    call_timeout_s: int | None = None
+    description: str = ""
+    assume_ocpp16: bool = False
+    key_hash: str = ""
+    pending_key_hash: str = ""
+    registration: RegistrationStatus | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    created_at_ms: int = 0
+    booted_at_ms: int | None = None
+    firmware_status: str = ""
+    firmware_status_at_ms: int | None = None
+    diagnostics_status: str = ""
+    diagnostics_status_at_ms: int | None = None
+
+
+def is_charge_point_id(text: str) -> bool:
+    """Whether text may name a charge point: see ID_RULE."""
+    return _ID.fullmatch(text) is not None
+
+
+def read_charge_point_id(raw_path: str, prefix: str) -> str | None:
+    """The identity in the path of an upgrade, or None where the path is not for charge points.
+
+    Percent-decoded once; slashes may be doubled and segments precede the identity, as real charge
+    points do both (OCPP-J 1.6, 3.1.1). raw_path is undecoded and without its query.
+    """
+    segments = [segment for segment in raw_path.split("/") if segment]
+    wanted = [segment for segment in prefix.split("/") if segment]
+    if segments[: len(wanted)] != wanted or len(segments) <= len(wanted):
+        return None
+    try:
+        identity = unquote_to_bytes(segments[-1]).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return identity if is_charge_point_id(identity) else None

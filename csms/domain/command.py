@@ -1,0 +1,57 @@
+"""What an operator wants of a charge point, from the wish to its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class CommandState(StrEnum):
+    QUEUED = "queued"
+    # Written to the socket, or about to be: from here on it is never sent again.
+    SENT = "sent"
+    # The charge point's CALLRESULT is in `answer`, Rejected included.
+    ANSWERED = "answered"
+    # A CALLERROR, or an answer that makes no sense; both are kept in `error`.
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    # Never sent: its deadline passed first.
+    UNDELIVERABLE = "undeliverable"
+    # Sent, and the socket was lost before an answer: it may have been done or not.
+    UNKNOWN = "unknown"
+
+
+FINAL_STATES = frozenset(CommandState) - {CommandState.QUEUED, CommandState.SENT}
+
+
+@dataclass(frozen=True, slots=True)
+class CommandError:
+    """A CALLERROR as received, or what was wrong with the answer."""
+
+    code: str
+    description: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """payload is as on the wire with secrets masked; answer likewise.
+
+    late_answer: what came after the time-out; it changes nothing else.
+    """
+
+    command_id: str
+    charge_point_id: str
+    action: str
+    payload: Mapping[str, Any]
+    state: CommandState
+    requested_by: str
+    created_at_ms: int
+    deadline_at_ms: int
+    sent_at_ms: int | None = None
+    settled_at_ms: int | None = None
+    unique_id: str = ""
+    answer: Mapping[str, Any] | None = None
+    error: CommandError | None = None
+    late_answer: Mapping[str, Any] | None = None
+    reason: str = ""

@@ -1,0 +1,78 @@
+"""Takes secrets out of what is shown, logged or kept."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+MASK = "****"
+_SECRET_KEYS = frozenset({"authorizationkey"})
+_URL_PASSWORD = re.compile(
+    # Greedy up to the last @ before the host: a password may hold one. The scheme's length is
+    # bounded, or the search would take time that grows with the square of a hostile text.
+    r'(?P<head>\b[a-z][a-z0-9+.\-]{0,15}:(?:\\?/){2}[^\s/:@"\\]*:)(?:[^\s/"\\]|\\.)+(?=@)',
+    re.I,
+)
+
+
+def is_secret_key(configuration_key: object) -> bool:
+    """Whether a configuration key's value is a secret; keys ignore case (CiString50)."""
+    return isinstance(configuration_key, str) and configuration_key.casefold() in _SECRET_KEYS
+
+
+def mask_payload(action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A payload fit to be shown: the keys in ChangeConfiguration, passwords in URLs."""
+    if action == "ChangeConfiguration" and is_secret_key(payload.get("key")):
+        return {**payload, "value": MASK}
+    if action in {"UpdateFirmware", "GetDiagnostics"} and isinstance(payload.get("location"), str):
+        return {**payload, "location": mask_text(payload["location"])}
+    return payload
+
+
+def mask_text(text: str) -> str:
+    """Text with the password of every URL in it masked."""
+    return _URL_PASSWORD.sub(rf"\g<head>{MASK}", text) if "@" in text else text
+
+
+# What may hide the name of a secret from a search: the A of AuthorizationKey as \u0041.
+_ESCAPED_LETTER = re.compile(r"\\u00([46][1-9a-f]|[57][0-9a])", re.I)
+_VALUE = re.compile(r'(?P<head>"value"\s*:\s*)(?:"(?:[^"\\]|\\.)*|[^\s,}\]]+)')
+
+
+def mask_frame(text: str) -> str:
+    """A frame as it may be kept in the message log.
+
+    Unchanged, and cheap, where there is nothing to mask. Where it names an authorization key every
+    value of that name is masked; in a frame that is broken or cut off, every value.
+    """
+    folded = text.casefold()
+    if "authorizationkey" in folded or "\\u00" in folded:
+        text = _without_keys(text)
+    return mask_text(text)
+
+
+def _without_keys(text: str) -> str:
+    try:
+        frame = orjson.loads(text)
+        masked = mask_values(frame)
+        return text if masked is frame else orjson.dumps(masked).decode()
+    except (ValueError, TypeError, RecursionError):  # no JSON, or nested to do harm
+        plain = _ESCAPED_LETTER.sub(lambda match: chr(int(match[1], 16)), text)
+    if "authorizationkey" not in plain.casefold():
+        return text
+    return _VALUE.sub(rf'\g<head>"{MASK}', plain)
+
+
+def mask_values(node: Any) -> Any:
+    """A payload or frame with the value of every secret configuration key masked; the same object
+    where it holds none."""
+    if isinstance(node, dict):
+        masked = {name: mask_values(item) for name, item in node.items()}
+        if is_secret_key(node.get("key")) and "value" in node:
+            masked["value"] = MASK
+        return masked if any(masked[name] is not node[name] for name in node) else node
+    if isinstance(node, list):
+        items = [mask_values(item) for item in node]
+        return items if any(a is not b for a, b in zip(items, node, strict=True)) else node
+    return node

@@ -1,0 +1,81 @@
+"""Transactions: their states, and how a resend is told from a new one (OCPP 1.6 ed. 2, 3.7, 4.8).
+
+Why resends happen: the link breaks before the answer arrives and the charge point sends again,
+with the same message id or a new one. So content decides, never the message id.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from csms.domain.authorization import AuthorizationStatus, fold
+
+TRANSACTION_ID_MAX = 2**31 - 1
+EPOCH_OF_IDS_S = 1_577_836_800  # 2020-01-01
+
+
+class TransactionState(StrEnum):
+    OPEN = "open"
+    STOPPED = "stopped"
+    # A new transaction began on its connector; its own StopTransaction has not come (yet).
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction as recorded. Energy is None while no register has been seen.
+
+    flags: plain words for what is odd about it: `clock wrong`, `meter ran backwards`,
+    `stop without id`, …
+    """
+
+    transaction_id: int
+    charge_point_id: str
+    connector_id: int
+    id_tag: str
+    authorization: AuthorizationStatus
+    state: TransactionState
+    meter_start_wh: int
+    started_at_ms: int
+    start_timestamp: str
+    start_received_at_ms: int
+    reservation_id: int | None = None
+    meter_stop_wh: int | None = None
+    stopped_at_ms: int | None = None
+    stop_timestamp: str = ""
+    stop_received_at_ms: int | None = None
+    stop_reason: str = ""
+    stop_id_tag: str = ""
+    energy_wh: int | None = None
+    flags: tuple[str, ...] = ()
+
+
+def start_fingerprint(
+    connector_id: int,
+    id_tag: str,
+    timestamp: str,
+    meter_start_wh: int,
+    reservation_id: int | None,
+) -> str:
+    """What makes two StartTransaction.req of one charge point the same event."""
+    content = f"{connector_id}\n{fold(id_tag)}\n{timestamp}\n{meter_start_wh}\n{reservation_id}"
+    return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+
+
+def usable_transaction_id(value: int | None) -> int | None:
+    """None for what charge points send to say none: absent, 0 and negatives (errata 3.18, 3.54)."""
+    return value if value is not None and 0 < value <= TRANSACTION_ID_MAX else None
+
+
+def usable_reservation_id(value: int | None) -> int | None:
+    """None for 0 and -1, which many charge points put into every StartTransaction."""
+    return value if value is not None and value > 0 else None
+
+
+def first_transaction_id(now_ms: int) -> int:
+    """Where the ids of an empty store begin: the seconds since 2020.
+
+    A store that lost its data then hands out higher ids than ever before, as long as the system
+    has averaged under one start a second, so that a late StopTransaction never meets a stranger.
+    """
+    return max(1, now_ms // 1000 - EPOCH_OF_IDS_S)
