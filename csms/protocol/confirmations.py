@@ -1,0 +1,97 @@
+"""What we answer, as values: one class an Action, each with its payload as on the wire."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from csms.clock import text_of
+from csms.domain.authorization import IdTagInfo
+
+
+def _id_tag_info(info: IdTagInfo) -> dict[str, Any]:
+    payload: dict[str, Any] = {"status": str(info.status)}
+    if info.expires_at_ms is not None:
+        payload["expiryDate"] = text_of(info.expires_at_ms)
+    if info.parent_id_tag:
+        payload["parentIdTag"] = info.parent_id_tag
+    return payload
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """The confirmation of every message that is only told."""
+
+    def payload(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    id_tag_info: IdTagInfo
+
+    def payload(self) -> dict[str, Any]:
+        return {"idTagInfo": _id_tag_info(self.id_tag_info)}
+
+
+@dataclass(frozen=True, slots=True)
+class BootNotification:
+    """interval_s: heartbeat interval when Accepted, else the wait before the next boot (4.2)."""
+
+    status: str
+    current_time_ms: int
+    interval_s: int
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "currentTime": text_of(self.current_time_ms),
+            "interval": self.interval_s,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DataTransfer:
+    status: str
+
+    def payload(self) -> dict[str, Any]:
+        return {"status": self.status}
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    current_time_ms: int
+
+    def payload(self) -> dict[str, Any]:
+        return {"currentTime": text_of(self.current_time_ms)}
+
+
+@dataclass(frozen=True, slots=True)
+class StartTransaction:
+    transaction_id: int
+    id_tag_info: IdTagInfo
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "transactionId": self.transaction_id,
+            "idTagInfo": _id_tag_info(self.id_tag_info),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StopTransaction:
+    """Without an idTag there is nothing to say of one (4.10)."""
+
+    id_tag_info: IdTagInfo | None = None
+
+    def payload(self) -> dict[str, Any]:
+        return {} if self.id_tag_info is None else {"idTagInfo": _id_tag_info(self.id_tag_info)}
+
+
+Confirmation = (
+    Empty
+    | Authorize
+    | BootNotification
+    | DataTransfer
+    | Heartbeat
+    | StartTransaction
+    | StopTransaction
+)
