@@ -1,0 +1,304 @@
+"""Charge points as recorded: entered by operators, completed by their boots and statuses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
+from csms.domain.connector import ChargePointStatus, Connector, LastError
+from csms.errors import ChargePointExists, ChargePointUnknown
+from csms.state import keys
+from csms.state.fence import write_fenced
+from csms.state.link import Argument, Command, Link, Script
+from csms.state.pages import Page, pairs
+
+_UPDATE = Script(
+    "update-charge-point",
+    """
+    -- KEYS[1] record; ARGV: fields and values
+    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+    redis.call('HSET', KEYS[1], unpack(ARGV))
+    return 1
+    """,
+)
+_PROMOTE_KEY = Script(
+    "promote-key",
+    """
+    -- KEYS[1] record; ARGV[1] the pending hash that was used: it becomes the one in force
+    if redis.call('HGET', KEYS[1], 'pending_key_hash') ~= ARGV[1] then return 0 end
+    redis.call('HSET', KEYS[1], 'key_hash', ARGV[1], 'pending_key_hash', '')
+    return 1
+    """,
+)
+
+
+class ChargePoints:
+    """Records, and the index of all ids in their order."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def find(self, charge_point_id: str) -> ChargePoint | None:
+        fields = pairs(self._link.call("HGETALL", keys.charge_point(charge_point_id)))
+        return _charge_point(charge_point_id, fields) if fields else None
+
+    def get(self, charge_point_id: str) -> ChargePoint:
+        """Raises ChargePointUnknown."""
+        found = self.find(charge_point_id)
+        if found is None:
+            raise ChargePointUnknown(charge_point_id)
+        return found
+
+    def find_ignoring_case(self, charge_point_id: str) -> ChargePoint | None:
+        """The one with exactly this id, else the one that differs in case only: charge points
+        have been seen to change the case of what was typed into them."""
+        found = self.find(charge_point_id)
+        if found is not None:
+            return found
+        canonical = self._link.call("HGET", keys.CHARGE_POINT_IDS, charge_point_id.casefold())
+        return self.find(canonical) if canonical and canonical != charge_point_id else None
+
+    def create(self, charge_point: ChargePoint) -> None:
+        """Raises ChargePointExists, also for an id that differs in case only."""
+        charge_point_id = charge_point.charge_point_id
+        folded = charge_point_id.casefold()
+        if not self._link.call("HSETNX", keys.CHARGE_POINT_IDS, folded, charge_point_id):
+            holder = self._link.call("HGET", keys.CHARGE_POINT_IDS, folded)
+            # A name without a record is what a create that died half-way left: it may be taken.
+            if holder is not None and self._link.call("EXISTS", keys.charge_point(holder)):
+                raise ChargePointExists(holder)
+            self._link.call("HSET", keys.CHARGE_POINT_IDS, folded, charge_point_id)
+        self._link.batch(
+            ("HSET", keys.charge_point(charge_point_id), *_fields(charge_point)),
+            ("ZADD", keys.CHARGE_POINTS, 0, charge_point_id),
+        )
+
+    def update(self, charge_point_id: str, **changes: Any) -> None:
+        """Change fields of ChargePoint by name. Raises ChargePointUnknown."""
+        words: list[Argument] = []
+        for name, value in changes.items():
+            words += (name, _text(value))
+        if words and not self._link.run(_UPDATE, [keys.charge_point(charge_point_id)], words):
+            raise ChargePointUnknown(charge_point_id)
+
+    def promote_key(self, charge_point_id: str, pending_key_hash: str) -> bool:
+        """Put the pending key in force; False where another has become pending meanwhile."""
+        key = keys.charge_point(charge_point_id)
+        return bool(self._link.run(_PROMOTE_KEY, [key], [pending_key_hash]))
+
+    def delete(self, charge_point_id: str) -> None:
+        """Forget the charge point, its connectors, commands and messages. Its transactions stay:
+        they are accounts, not settings. Raises ChargePointUnknown."""
+        if not self._link.call("DEL", keys.charge_point(charge_point_id)):
+            raise ChargePointUnknown(charge_point_id)
+        command_ids = self._link.call("ZRANGE", keys.commands_of(charge_point_id), 0, -1)
+        indexes: list[Command] = [
+            ("SREM", keys.connectors_in(status), *[f"{charge_point_id}/{n}" for n in range(100)])
+            for status in ChargePointStatus
+        ]
+        self._link.batch(
+            ("ZREM", keys.CHARGE_POINTS, charge_point_id),
+            ("HDEL", keys.CHARGE_POINT_IDS, charge_point_id.casefold()),
+            (
+                "DEL",
+                keys.connectors(charge_point_id),
+                keys.readings(charge_point_id),
+                keys.messages(charge_point_id),
+                keys.outbox(charge_point_id),
+                keys.in_flight(charge_point_id),
+                keys.commands_of(charge_point_id),
+                *[keys.command(charge_point_id, command_id) for command_id in command_ids],
+            ),
+            *indexes,
+        )
+
+    def page(self, cursor: str | None, limit: int, prefix: str = "") -> Page[ChargePoint]:
+        """In the order of ids. cursor is the last id of the page before."""
+        lowest = f"({cursor}" if cursor else f"[{prefix}"
+        # 0xff sorts after every character an id may have.
+        highest = f"[{prefix}\x7f" if prefix else "+"
+        ids = self._link.call(
+            "ZRANGEBYLEX", keys.CHARGE_POINTS, lowest, highest, "LIMIT", 0, limit + 1
+        )
+        records = self.find_many(ids[:limit])
+        return Page(records, ids[limit - 1] if len(ids) > limit else None)
+
+    def find_many(self, charge_point_ids: Sequence[str]) -> list[ChargePoint]:
+        """Those of the ids that exist, in the order given."""
+        if not charge_point_ids:
+            return []
+        replies = self._link.batch(
+            *[
+                ("HGETALL", keys.charge_point(charge_point_id))
+                for charge_point_id in charge_point_ids
+            ]
+        )
+        return [
+            _charge_point(charge_point_id, pairs(reply))
+            for charge_point_id, reply in zip(charge_point_ids, replies, strict=True)
+            if reply
+        ]
+
+    def count(self) -> int:
+        return int(self._link.call("ZCARD", keys.CHARGE_POINTS))
+
+    def record_boot(
+        self,
+        charge_point_id: str,
+        epoch: int,
+        facts: Mapping[str, str],
+        registration: RegistrationStatus,
+        now_ms: int,
+    ) -> None:
+        """Raises StaleEpoch."""
+        write_fenced(
+            self._link,
+            charge_point_id,
+            epoch,
+            [
+                (
+                    "HSET",
+                    keys.charge_point(charge_point_id),
+                    "facts",
+                    orjson.dumps(facts),
+                    "registration",
+                    registration,
+                    "booted_at_ms",
+                    now_ms,
+                )
+            ],
+        )
+
+    def record_progress(
+        self, charge_point_id: str, epoch: int, subject: str, status: str, now_ms: int
+    ) -> None:
+        """subject: `firmware` or `diagnostics`. Raises StaleEpoch."""
+        write_fenced(
+            self._link,
+            charge_point_id,
+            epoch,
+            [
+                (
+                    "HSET",
+                    keys.charge_point(charge_point_id),
+                    f"{subject}_status",
+                    status,
+                    f"{subject}_status_at_ms",
+                    now_ms,
+                )
+            ],
+        )
+
+    def record_connector(
+        self, charge_point_id: str, epoch: int, connector: Connector, before: Connector | None
+    ) -> None:
+        """Keep what a connector said, and move it in the index of statuses. Raises StaleEpoch."""
+        moves: list[Command] = []
+        if before is None or before.status != connector.status:
+            if before is not None:
+                moves.append(index_command("SREM", charge_point_id, before))
+            if is_counted(connector):
+                moves.append(index_command("SADD", charge_point_id, connector))
+        write_fenced(
+            self._link,
+            charge_point_id,
+            epoch,
+            [
+                (
+                    "HSET",
+                    keys.connectors(charge_point_id),
+                    connector.connector_id,
+                    orjson.dumps(connector),
+                )
+            ],
+            *moves,
+        )
+
+    def connectors(self, charge_point_id: str) -> list[Connector]:
+        """All it has spoken of, by number."""
+        reply = self._link.call("HGETALL", keys.connectors(charge_point_id))
+        return read_connectors(reply)
+
+    def connectors_of_many(self, charge_point_ids: Sequence[str]) -> list[list[Connector]]:
+        if not charge_point_ids:
+            return []
+        replies = self._link.batch(*[("HGETALL", keys.connectors(c)) for c in charge_point_ids])
+        return [read_connectors(reply) for reply in replies]
+
+
+def is_counted(connector: Connector) -> bool:
+    """Whether the fleet's figures count it: connector 0 is no place to charge, but its fault
+    is the whole charge point's."""
+    return connector.connector_id > 0 or connector.status is ChargePointStatus.FAULTED
+
+
+def index_command(verb: str, charge_point_id: str, connector: Connector) -> Command:
+    """verb: SADD or SREM; may be repeated."""
+    member = f"{charge_point_id}/{connector.connector_id}"
+    return (verb, keys.connectors_in(connector.status), member)
+
+
+def read_connectors(reply: Sequence[str]) -> list[Connector]:
+    """Connectors from the reply to HGETALL of keys.connectors, by number."""
+    return sorted(
+        (_connector(orjson.loads(text)) for text in pairs(reply).values()),
+        key=lambda connector: connector.connector_id,
+    )
+
+
+def _connector(record: dict[str, Any]) -> Connector:
+    last_error = record.pop("last_error", None)
+    status = ChargePointStatus(record.pop("status"))
+    return Connector(
+        **record, status=status, last_error=LastError(**last_error) if last_error else None
+    )
+
+
+def _text(value: Any) -> Argument:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Mapping):
+        return orjson.dumps(value)
+    if isinstance(value, int):
+        return value
+    return str(value)
+
+
+def _fields(charge_point: ChargePoint) -> list[Argument]:
+    words: list[Argument] = []
+    for name in ChargePoint.__dataclass_fields__:
+        if name != "charge_point_id":
+            words += (name, _text(getattr(charge_point, name)))
+    return words
+
+
+def _optional_int(fields: Mapping[str, str], name: str) -> int | None:
+    text = fields.get(name, "")
+    return int(text) if text else None
+
+
+def _charge_point(charge_point_id: str, fields: Mapping[str, str]) -> ChargePoint:
+    registration = fields.get("registration", "")
+    return ChargePoint(
+        charge_point_id=charge_point_id,
+        security_profile=int(fields.get("security_profile", "1")),
+        admission=Admission(fields.get("admission", "accepted")),
+        retry_interval_s=_optional_int(fields, "retry_interval_s"),
+        heartbeat_interval_s=_optional_int(fields, "heartbeat_interval_s"),
+        call_timeout_s=_optional_int(fields, "call_timeout_s"),
+        description=fields.get("description", ""),
+        assume_ocpp16=fields.get("assume_ocpp16") == "1",
+        key_hash=fields.get("key_hash", ""),
+        pending_key_hash=fields.get("pending_key_hash", ""),
+        registration=RegistrationStatus(registration) if registration else None,
+        facts=orjson.loads(fields.get("facts") or "{}"),
+        created_at_ms=int(fields.get("created_at_ms") or 0),
+        booted_at_ms=_optional_int(fields, "booted_at_ms"),
+        firmware_status=fields.get("firmware_status", ""),
+        firmware_status_at_ms=_optional_int(fields, "firmware_status_at_ms"),
+        diagnostics_status=fields.get("diagnostics_status", ""),
+        diagnostics_status_at_ms=_optional_int(fields, "diagnostics_status_at_ms"),
+    )

@@ -1,0 +1,147 @@
+"""The one home of every key in the store; docs/redis.md says what each holds and for how long.
+
+Every key of a charge point carries the hash tag `{charge_point_id}`, so that one charge point
+lives in one cluster slot; the rest are facts across charge points: separate, idempotent steps,
+repaired by the sweep. Charge point ids are checked before they come here (domain/charge_point.py);
+idTags are any text, so that they are hashed.
+"""
+
+import hashlib
+
+PREFIX = "csms:"
+
+
+def charge_point(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}"
+
+
+def live(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:live"
+
+
+def connectors(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:connectors"
+
+
+def readings(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:readings"
+
+
+def open_transactions_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:open"
+
+
+def starts(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:starts"
+
+
+def transactions_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:transactions"
+
+
+def transaction(charge_point_id: str, transaction_id: int | str) -> str:
+    return f"csms:{{{charge_point_id}}}:transaction:{transaction_id}"
+
+
+def meter_values(charge_point_id: str, transaction_id: int | str) -> str:
+    return f"csms:{{{charge_point_id}}}:meter-values:{transaction_id}"
+
+
+def packed_meter_values(charge_point_id: str, transaction_id: int | str) -> str:
+    return f"csms:{{{charge_point_id}}}:packed-meter-values:{transaction_id}"
+
+
+def loose_meter_values(charge_point_id: str) -> str:
+    """Meter values outside any transaction this system knows."""
+    return f"csms:{{{charge_point_id}}}:loose-meter-values"
+
+
+def orphans(charge_point_id: str) -> str:
+    """StopTransactions that fit no transaction of the charge point."""
+    return f"csms:{{{charge_point_id}}}:orphans"
+
+
+def messages(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:messages"
+
+
+def commands_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:commands"
+
+
+def command(charge_point_id: str, command_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:command:{command_id}"
+
+
+def outbox(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:outbox"
+
+
+def in_flight(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:in-flight"
+
+
+def idempotency(charge_point_id: str, principal: str, key: str) -> str:
+    return f"csms:{{{charge_point_id}}}:idempotency:{_digest(f'{principal} {key}')}"
+
+
+CHARGE_POINTS = "csms:charge-points"
+CHARGE_POINT_IDS = "csms:charge-point-ids"
+ID_TAGS = "csms:id-tags"
+TRANSACTIONS = "csms:transactions"
+OPEN_TRANSACTIONS = "csms:open-transactions"
+UNPACKED_TRANSACTIONS = "csms:unpacked-transactions"
+TRANSACTION_OWNERS = "csms:transaction-owners"
+TRANSACTION_IDS = "csms:transaction-ids"
+COMMANDS = "csms:commands"
+COMMANDS_DUE = "csms:commands-due"
+WAITING_OUTBOXES = "csms:waiting-outboxes"
+COMMAND_OWNERS = "csms:command-owners"
+REFUSALS = "csms:refusals"
+PROCESSES = "csms:processes"
+EVENTS = "csms:events"
+USERS = "csms:users"
+API_KEYS = "csms:api-keys"
+SWEEPER = "csms:sweeper"
+READY = "csms:ready"
+REPAIR = "csms:repair"
+
+
+def id_tag(folded: str) -> str:
+    return f"csms:id-tag:{{{_digest(folded)}}}"
+
+
+def active_transactions(folded: str) -> str:
+    return f"csms:id-tag:{{{_digest(folded)}}}:active"
+
+
+def connectors_in(status: str) -> str:
+    return f"csms:connectors:{status}"
+
+
+def energy_of_day(day: str) -> str:
+    return f"csms:energy:{day}"
+
+
+def refusal(digest: str) -> str:
+    return f"csms:refusal:{digest}"
+
+
+def process(process_id: str) -> str:
+    return f"csms:process:{process_id}"
+
+
+def charge_points_of(process_id: str) -> str:
+    return f"csms:process:{process_id}:charge-points"
+
+
+def inbox(process_id: str) -> str:
+    return f"csms:inbox:{process_id}"
+
+
+def session(digest: str) -> str:
+    return f"csms:session:{digest}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

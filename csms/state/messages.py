@@ -1,0 +1,100 @@
+"""The OCPP message log of each charge point: both directions, capped, secrets masked.
+
+An exchange is one entry, written after its answer is known, together with whatever else goes to
+the store then; nobody waits for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from csms.domain.secrets import mask_frame
+from csms.errors import FieldError
+from csms.state import keys
+from csms.state.link import Link
+from csms.state.pages import Page, pairs
+
+FRAME_MAX = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A frame as it was on the wire, secrets masked, cut at 8 KiB. direction: `received` from the
+    charge point or `sent` to it. entry: its place in the log."""
+
+    entry: str
+    direction: str
+    at_ms: int
+    frame: str
+
+
+class Messages:
+    """kept: how many exchanges a charge point's log holds, about."""
+
+    def __init__(self, link: Link, kept: int) -> None:
+        self._link = link
+        self._kept = kept
+
+    def received(
+        self,
+        charge_point_id: str,
+        frame: str,
+        at_ms: int,
+        answer: str = "",
+        answered_at_ms: int = 0,
+    ) -> None:
+        """Note a frame of the charge point and what it was answered ("" for nothing)."""
+        self._link.post(
+            "XADD",
+            keys.messages(charge_point_id),
+            "MAXLEN",
+            "~",
+            self._kept,
+            "*",
+            "r",
+            mask_frame(frame[:FRAME_MAX]),
+            "t",
+            at_ms,
+            "a",
+            answer[:FRAME_MAX],
+            "u",
+            answered_at_ms,
+        )
+
+    def sent(self, charge_point_id: str, frame: str, at_ms: int) -> None:
+        """Note a CALL of ours."""
+        self._link.post(
+            "XADD",
+            keys.messages(charge_point_id),
+            "MAXLEN",
+            "~",
+            self._kept,
+            "*",
+            "s",
+            mask_frame(frame[:FRAME_MAX]),
+            "t",
+            at_ms,
+        )
+
+    def page(self, charge_point_id: str, cursor: str | None, limit: int) -> Page[Message]:
+        """Newest first; limit counts exchanges. Raises FieldError for a foreign cursor."""
+        if cursor is not None and not cursor.replace("-", "", 1).isdecimal():
+            raise FieldError("cursor", "is not one this list gave out")
+        highest = f"({cursor}" if cursor else "+"
+        entries = self._link.call(
+            "XREVRANGE", keys.messages(charge_point_id), highest, "-", "COUNT", limit + 1
+        )
+        messages: list[Message] = []
+        for entry, fields in entries[:limit]:
+            messages += _unfold(entry, fields)
+        return Page(messages, entries[limit - 1][0] if len(entries) > limit else None)
+
+
+def _unfold(entry: str, reply: Sequence[str]) -> list[Message]:
+    fields = pairs(reply)
+    at_ms = int(fields["t"])
+    if "s" in fields:
+        return [Message(entry, "sent", at_ms, fields["s"])]
+    received = Message(entry, "received", at_ms, fields["r"])
+    if not fields.get("a"):
+        return [received]
+    return [Message(entry, "sent", int(fields["u"]), fields["a"]), received]

@@ -1,0 +1,47 @@
+"""All records behind one link, as every layer above is given them."""
+
+from dataclasses import dataclass
+
+from csms.state.charge_points import ChargePoints
+from csms.state.commands import Commands
+from csms.state.events import ChangedChargePoints, Events
+from csms.state.id_tags import IdTags
+from csms.state.link import Link
+from csms.state.messages import Messages
+from csms.state.overview import Overviews
+from csms.state.presence import Presences
+from csms.state.refusals import Refusals
+from csms.state.transactions import TransactionIds, Transactions
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    link: Link
+    charge_points: ChargePoints
+    commands: Commands
+    events: Events
+    changed: ChangedChargePoints
+    id_tags: IdTags
+    messages: Messages
+    overviews: Overviews
+    presences: Presences
+    refusals: Refusals
+    transactions: Transactions
+    transaction_ids: TransactionIds
+
+    @classmethod
+    def behind(cls, link: Link, message_log_length: int) -> "Stores":
+        return cls(
+            link=link,
+            charge_points=ChargePoints(link),
+            commands=Commands(link),
+            events=Events(link),
+            changed=ChangedChargePoints(),
+            id_tags=IdTags(link),
+            messages=Messages(link, message_log_length),
+            overviews=Overviews(link),
+            presences=Presences(link),
+            refusals=Refusals(link),
+            transactions=Transactions(link),
+            transaction_ids=TransactionIds(link),
+        )
