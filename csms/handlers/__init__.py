@@ -1,0 +1,1 @@
+"""The charge point asks, we answer: one module an Action, one table of routes."""

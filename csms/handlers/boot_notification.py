@@ -1,0 +1,45 @@
+"""BootNotification.req: who is there, and whether it may begin (OCPP 1.6 ed. 2, 4.2)."""
+
+from csms.domain.charge_point import REGISTRATION, RegistrationStatus
+from csms.handlers.context import CallContext
+from csms.logs import get_logger
+from csms.protocol import confirmations, requests
+
+log = get_logger(__name__)
+
+# Vendors have been seen to send more than the specification's 20 or 25 characters; they are kept,
+# within reason.
+FACT_MAX = 255
+
+
+def handle(
+    request: requests.BootNotification, context: CallContext
+) -> confirmations.BootNotification:
+    stores, owned = context.stores, context.owned
+    # Read anew: an operator may have accepted it since it connected.
+    record = stores.charge_points.get(owned.charge_point_id)
+    registration = REGISTRATION[record.admission]
+    facts = {name: value[:FACT_MAX] for name, value in request.facts.items()}
+
+    stores.charge_points.record_boot(
+        owned.charge_point_id, owned.epoch, facts, registration, context.now_ms
+    )
+    owned.record, owned.registration = record, registration
+    stores.changed.add(owned.charge_point_id)
+    log.info("charge point booted", registration=str(registration), **_shown(facts))
+
+    if registration is RegistrationStatus.ACCEPTED:
+        interval_s = record.heartbeat_interval_s or context.settings.heartbeat_interval_s
+    elif record.retry_interval_s is not None:
+        interval_s = record.retry_interval_s
+    else:
+        interval_s = context.settings.boot_retry_interval_s
+    return confirmations.BootNotification(str(registration), context.now_ms, interval_s)
+
+
+def _shown(facts: dict[str, str]) -> dict[str, str]:
+    return {
+        "vendor": facts.get("chargePointVendor", ""),
+        "model": facts.get("chargePointModel", ""),
+        "firmware": facts.get("firmwareVersion", ""),
+    }

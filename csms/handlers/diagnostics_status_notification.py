@@ -1,0 +1,18 @@
+"""DiagnosticsStatusNotification.req: how far the charge point has come (OCPP 1.6 ed. 2, 4.4)."""
+
+from csms.handlers.context import CallContext
+from csms.logs import get_logger
+from csms.protocol import confirmations, requests
+
+log = get_logger(__name__)
+
+
+def handle(
+    request: requests.DiagnosticsStatusNotification, context: CallContext
+) -> confirmations.Empty:
+    context.stores.charge_points.record_progress(
+        context.charge_point_id, context.owned.epoch, "diagnostics", request.status, context.now_ms
+    )
+    context.stores.changed.add(context.charge_point_id)
+    log.info("diagnostics status", status=request.status)
+    return confirmations.Empty()
