@@ -1,0 +1,252 @@
+"""Sends what waits in a charge point's outbox, and settles what comes back.
+
+For the process that holds the socket. A command is marked as sent before it is written, so that
+whatever dies afterwards nobody sends it again.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from csms import metrics
+from csms.commands import authorization_key
+from csms.commands.sealing import Sealer, Unsealable
+from csms.commands.waiting import Waiting
+from csms.domain.charge_point import ChargePoint
+from csms.domain.command import CommandError, CommandState
+from csms.errors import StoreUnavailable
+from csms.logs import get_logger
+from csms.protocol.call_errors import OCPPError
+from csms.protocol.frames import Call, CallError, CallResult
+from csms.protocol.pending_calls import LateAnswer, PendingCall, PendingCalls
+from csms.protocol.salvage import Policy, salvage
+from csms.protocol.schemas import CONFIRMATIONS_RECEIVED
+from csms.state import inbox
+from csms.state.commands import Taken
+from csms.state.inbox import Note, NoteKind
+from csms.state.stores import Stores
+
+log = get_logger(__name__)
+
+# Beyond the answer's own time: for the sweep, which settles what the owner could not.
+GRACE_MS = 15_000
+INVALID_ANSWER = "InvalidAnswer"
+SETTLE_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """process_id: this process; waiting: who waits here."""
+
+    stores: Stores
+    sealer: Sealer
+    waiting: Waiting
+    process_id: str
+    pepper: str
+    default_call_timeout_s: int
+
+    def next_call(
+        self, record: ChargePoint, epoch: int, pending: PendingCalls, now_ms: int
+    ) -> Call | None:
+        """The next CALL to write to the socket, noted as sent; None while there is none to send.
+
+        Raises StaleEpoch, StoreUnavailable.
+        """
+        if pending.outstanding is not None:
+            return None
+        charge_point_id = record.charge_point_id
+        unique_id = str(uuid.uuid4())
+        taken, expired = self.stores.commands.take(charge_point_id, epoch, unique_id, now_ms)
+        for command_id in expired:
+            metrics.commands.labels("", CommandState.UNDELIVERABLE).inc()
+            log.info("command settled", command_id=command_id, state=CommandState.UNDELIVERABLE)
+            self.waiting.wake(command_id)
+            self.stores.changed.add(charge_point_id)
+        if taken is None:
+            return None
+        timeout_s = record.call_timeout_s or self.default_call_timeout_s
+        deadline_at_ms = now_ms + timeout_s * 1000
+        self.stores.commands.due_again(taken.command_id, deadline_at_ms + GRACE_MS)
+        try:
+            payload = self._payload(charge_point_id, taken)
+        except Unsealable as problem:
+            outcome = _Outcome(CommandState.UNDELIVERABLE, reason=str(problem))
+            self._finish(charge_point_id, taken.command_id, outcome, now_ms, taken.action)
+            return None
+        call = Call(unique_id, taken.action, payload)
+        pending.send(PendingCall(call, taken.command_id, deadline_at_ms))
+        metrics.commands_pending.inc()
+        return call
+
+    def _payload(self, charge_point_id: str, taken: Taken) -> Mapping[str, Any]:
+        if not taken.sealed:
+            return taken.payload
+        payload = self.sealer.unseal(taken.sealed)
+        if authorization_key.is_key_change(taken.action, payload):
+            authorization_key.before_sending(
+                self.stores.charge_points, charge_point_id, payload, self.pepper
+            )
+        return payload
+
+    def settle(
+        self,
+        charge_point_id: str,
+        pending: PendingCalls,
+        answer: CallResult | CallError,
+        now_ms: int,
+    ) -> PendingCall | None:
+        """Settle the command an answer belongs to; the CALL it answered, None for a stranger's."""
+        found = pending.settle(answer.unique_id)
+        if found is None:
+            log.warning("answer to no call of ours", unique_id=answer.unique_id)
+            return None
+        if isinstance(found, LateAnswer):
+            self._record_late(charge_point_id, found, answer)
+            return None
+        metrics.commands_pending.dec()
+        state, confirmation, error = _judge(found.call.action, answer)
+        if authorization_key.is_key_change(found.call.action, found.call.payload):
+            status = confirmation.get("status") if confirmation else None
+            authorization_key.after_answer(self.stores.charge_points, charge_point_id, status)
+        outcome = _Outcome(state, confirmation, error)
+        if not self._finish(charge_point_id, found.command_id, outcome, now_ms, found.call.action):
+            # The sweep was quicker: what came is kept beside what it decided.
+            late = LateAnswer(found.command_id, found.call.action)
+            self._record_late(charge_point_id, late, answer)
+        return found
+
+    def expire(self, charge_point_id: str, pending: PendingCalls, now_ms: int) -> bool:
+        """Settle the CALL whose time is over; False while there is none."""
+        expired = pending.expire(now_ms)
+        if expired is None:
+            return False
+        metrics.commands_pending.dec()
+        self._finish(charge_point_id, expired.command_id, _SILENCE, now_ms, expired.call.action)
+        return True
+
+    def lose(self, charge_point_id: str, pending: PendingCalls, now_ms: int) -> None:
+        """The socket is gone: what was on its way may have been done or not."""
+        lost = pending.lose()
+        if lost is not None:
+            metrics.commands_pending.dec()
+            self._finish(charge_point_id, lost.command_id, _LOST, now_ms, lost.call.action)
+
+    def settle_left_behind(self, charge_point_id: str, command_id: str, now_ms: int) -> None:
+        """A command that was in flight on a connection that ended without settling it."""
+        self._finish(charge_point_id, command_id, _LOST, now_ms)
+
+    def settle_undelivered(self, charge_point_id: str, command_id: str, now_ms: int) -> None:
+        """A command whose deadline passed while it waited for its charge point."""
+        self._finish(charge_point_id, command_id, _TOO_LATE, now_ms, was=CommandState.QUEUED)
+
+    def _finish(
+        self,
+        charge_point_id: str,
+        command_id: str,
+        outcome: "_Outcome",
+        now_ms: int,
+        action: str = "",
+        *,
+        was: CommandState = CommandState.SENT,
+    ) -> bool:
+        """Record the end of a command and tell who waits for it; False where it had one."""
+        reply_to = self._record(charge_point_id, command_id, outcome, now_ms, was)
+        if reply_to is None:
+            return False
+        metrics.commands.labels(action, outcome.state).inc()
+        log.info(
+            "command settled",
+            charge_point_id=charge_point_id,
+            command_id=command_id,
+            action=action,
+            state=str(outcome.state),
+            status=(outcome.answer or {}).get("status"),
+            error=outcome.error.code if outcome.error else None,
+        )
+        self.stores.changed.add(charge_point_id)
+        if reply_to == self.process_id:
+            self.waiting.wake(command_id)
+        elif reply_to:
+            inbox.send(self.stores.link, reply_to, Note(NoteKind.SETTLED, command_id))
+        return True
+
+    def _record(
+        self,
+        charge_point_id: str,
+        command_id: str,
+        outcome: "_Outcome",
+        now_ms: int,
+        was: CommandState,
+    ) -> str | None:
+        """What a charge point answered must not be lost to a store that restarts: every try waits
+        some seconds for it. A settled command stays as it is, so that trying again is harmless."""
+        for tries_left in reversed(range(SETTLE_TRIES)):
+            try:
+                return self.stores.commands.settle(
+                    charge_point_id,
+                    command_id,
+                    outcome.state,
+                    now_ms,
+                    was=was,
+                    answer=outcome.answer,
+                    error=outcome.error,
+                    reason=outcome.reason,
+                )
+            except StoreUnavailable:
+                if not tries_left:
+                    raise
+        return None
+
+    def _record_late(
+        self, charge_point_id: str, late: LateAnswer, answer: CallResult | CallError
+    ) -> None:
+        log.warning("late answer", command_id=late.command_id, action=late.action)
+        payload = (
+            answer.payload
+            if isinstance(answer, CallResult) and isinstance(answer.payload, dict)
+            else {"error": getattr(answer, "code", INVALID_ANSWER)}
+        )
+        self.stores.commands.record_late_answer(charge_point_id, late.command_id, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a command ends; reason is for the ends that no answer explains."""
+
+    state: CommandState
+    answer: Mapping[str, Any] | None = None
+    error: CommandError | None = None
+    reason: str = ""
+
+
+_SILENCE = _Outcome(CommandState.TIMED_OUT, reason="the charge point did not answer in time")
+_LOST = _Outcome(CommandState.UNKNOWN, reason="the connection was lost before an answer came")
+_TOO_LATE = _Outcome(
+    CommandState.UNDELIVERABLE, reason="its deadline passed before it could be sent"
+)
+
+
+def _judge(
+    action: str, answer: CallResult | CallError
+) -> tuple[CommandState, Mapping[str, Any] | None, CommandError | None]:
+    """What an answer makes of a command. An answer that makes no sense is a refusal with the raw
+    answer kept; small deviations (numbers for texts …) are not worth one."""
+    if isinstance(answer, CallError):
+        error = CommandError(answer.code, answer.description, answer.details)
+        return CommandState.REFUSED, None, error
+    schema = CONFIRMATIONS_RECEIVED[action]
+    if schema.is_valid(answer.payload):
+        return CommandState.ANSWERED, answer.payload, None
+    statuses = schema.document.get("properties", {}).get("status", {}).get("enum")
+    policy = Policy(defaults={}, strict_enums=frozenset({"status"} if statuses else ()))
+    try:
+        salvage(schema.document, answer.payload, policy)
+    except OCPPError as problem:
+        raw = answer.payload if isinstance(answer.payload, dict) else {"payload": answer.payload}
+        return (
+            CommandState.REFUSED,
+            None,
+            CommandError(INVALID_ANSWER, problem.description, {"answer": raw}),
+        )
+    return CommandState.ANSWERED, answer.payload, None

@@ -1,0 +1,97 @@
+"""What an operator may ask of a charge point: the table of actions, and the rules of each that its
+schema does not know (OCPP 1.6 ed. 2, chapter 5)."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from csms.domain.secrets import is_secret_key
+from csms.errors import FieldError
+from csms.protocol.schemas import REQUESTS_SENT
+
+Payload = Mapping[str, Any]
+Rule = Callable[[Payload], None]
+
+
+def _nothing(_: Payload) -> None:
+    """The schema says it all."""
+
+
+def _connector_above_zero(payload: Payload) -> None:
+    if payload.get("connectorId", 1) < 1:
+        raise FieldError("payload.connectorId", "must be above 0 (OCPP 1.6 ed. 2, chapter 6)")
+
+
+def _connector_not_negative(payload: Payload) -> None:
+    if payload.get("connectorId", 0) < 0:
+        raise FieldError("payload.connectorId", "must not be negative")
+
+
+_HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
+
+
+def _authorization_key(payload: Payload) -> None:
+    if is_secret_key(payload["key"]) and not _HEX_KEY.fullmatch(payload["value"]):
+        raise FieldError(
+            "payload.value",
+            "an AuthorizationKey is 16 to 20 bytes as 32 to 40 hex digits "
+            "(security white paper, A01)",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """check: raises FieldError; in_pending: whether it may be sent to a charge point that is
+    Pending (ed. 2, 4.2)."""
+
+    check: Rule = _nothing
+    in_pending: bool = True
+
+
+REQUESTS: Mapping[str, Operation] = {
+    "CancelReservation": Operation(),
+    "CertificateSigned": Operation(),
+    "ChangeAvailability": Operation(_connector_not_negative),
+    "ChangeConfiguration": Operation(_authorization_key),
+    "ClearCache": Operation(),
+    "ClearChargingProfile": Operation(_connector_not_negative),
+    "DataTransfer": Operation(),
+    "DeleteCertificate": Operation(),
+    "ExtendedTriggerMessage": Operation(_connector_not_negative),
+    "GetCompositeSchedule": Operation(_connector_not_negative),
+    "GetConfiguration": Operation(),
+    "GetDiagnostics": Operation(),
+    "GetInstalledCertificateIds": Operation(),
+    "GetLocalListVersion": Operation(),
+    "GetLog": Operation(),
+    "InstallCertificate": Operation(),
+    "RemoteStartTransaction": Operation(_connector_above_zero, in_pending=False),
+    "RemoteStopTransaction": Operation(in_pending=False),
+    "ReserveNow": Operation(_connector_not_negative),
+    "Reset": Operation(),
+    "SendLocalList": Operation(),
+    "SetChargingProfile": Operation(_connector_not_negative),
+    "SignedUpdateFirmware": Operation(),
+    "TriggerMessage": Operation(_connector_not_negative),
+    "UnlockConnector": Operation(_connector_above_zero),
+    "UpdateFirmware": Operation(),
+}
+
+
+def operation(action: str) -> Operation:
+    """Raises FieldError for what is no operation of a central system; names are exact."""
+    found = REQUESTS.get(action)
+    if found is None:
+        raise FieldError("action", f"must be one of {', '.join(REQUESTS)}")
+    return found
+
+
+def check_payload(action: str, payload: Any) -> None:
+    """Raises FieldError for the first rule broken: `payload.chargingSchedule.0.limit`."""
+    if not isinstance(payload, dict):
+        raise FieldError("payload", "must be an object")
+    for violation in REQUESTS_SENT[action].violations(payload):
+        path = ".".join(["payload", *[part for part in violation.path.split("/") if part]])
+        raise FieldError(path, violation.message)
+    operation(action).check(payload)
