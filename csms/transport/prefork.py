@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 import gevent
 from gevent.monkey import get_original
 
+from csms import logs
 from csms.config import Settings
 from csms.errors import ConfigurationError
 
@@ -62,6 +63,7 @@ def main(environ: Mapping[str, str], child: Callable[[int], None]) -> int:
     except ConfigurationError as error:
         print(f"csms: {error}", file=sys.stderr)  # noqa: T201  # logs are not set up yet
         return CONFIGURATION_ERROR
+    logs.configure(settings.log_level, settings.log_format)
     return run(child, settings.web_concurrency)
 
 
