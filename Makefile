@@ -17,8 +17,7 @@ demo: $(VENV)/installed ## Start everything with 20 virtual charge points
 test: $(VENV)/installed-dev ## All tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/installed-dev lint types contracts ## Lint, types, contracts and the fast tests
-	$(BIN)/python -m pytest -q -m "not e2e"
+check: $(VENV)/installed-dev lint types contracts coverage ## Lint, types, contracts, fast tests with branch coverage
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

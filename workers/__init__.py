@@ -1,0 +1,1 @@
+"""What RQ runs: load, decide, store; every job is safe to run twice."""

@@ -1,0 +1,52 @@
+"""Packs, forgets and mends: what grows must shrink, and what a crash left half-done is finished."""
+
+import os
+
+from csms import logs
+from csms.clock import now_ms
+from csms.config import Settings
+from csms.state.link_sync import SyncLink
+from csms.state.repair import Repair
+from csms.state.transactions import Transactions
+
+log = logs.get_logger(__name__)
+
+PACKED_PER_RUN = 1_000
+FORGOTTEN_PER_RUN = 1_000
+MENDED_PER_RUN = 500
+DAY_MS = 86_400_000
+
+
+def run() -> None:
+    """One round; bounded, so that it ends long before the next."""
+    settings = Settings.from_env(os.environ)
+    link = SyncLink(settings.redis_url)
+    try:
+        transactions = Transactions(link)
+        pack_closed(transactions)
+        if settings.transaction_retention_days:
+            before_ms = now_ms() - settings.transaction_retention_days * DAY_MS
+            forget_old(transactions, before_ms)
+        Repair(link).step(MENDED_PER_RUN)
+    finally:
+        link.close()
+
+
+def pack_closed(transactions: Transactions) -> int:
+    """Compress the meter values of closed transactions; how many were."""
+    packed = 0
+    for charge_point_id, transaction_id in transactions.unpacked(PACKED_PER_RUN):
+        if transactions.pack(charge_point_id, transaction_id):
+            transactions.mark_packed(charge_point_id, transaction_id)
+            packed += 1
+    return packed
+
+
+def forget_old(transactions: Transactions, before_ms: int) -> int:
+    """Take transactions that began before an instant out of the store; how many were."""
+    old = transactions.closed_before(before_ms, FORGOTTEN_PER_RUN)
+    for charge_point_id, transaction_id in old:
+        transactions.forget(charge_point_id, transaction_id)
+    if old:
+        log.info("old transactions forgotten", count=len(old))
+    return len(old)
