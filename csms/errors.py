@@ -49,7 +49,7 @@ class NotFound(CSMSError):
 
 class AlreadyExists(CSMSError):
     def __init__(self, kind: str, key: str) -> None:
-        super().__init__(f"There is already a {kind} {key}.")
+        super().__init__(f"The {kind} {key} exists already.")
         self.kind = kind
         self.key = key
 

@@ -1,0 +1,1 @@
+"""Flask, and only here: the JSON API for programs and the page for people."""

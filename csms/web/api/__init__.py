@@ -1,0 +1,1 @@
+"""The JSON API of version 1, for programs: one module per resource."""

@@ -1,0 +1,54 @@
+"""The fleet's figures for /metrics, read from the store whenever somebody asks.
+
+A scrape reaches any one process, so that what concerns all of them can't come from its memory.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from csms import clock
+from csms.errors import StoreRefused, StoreUnavailable
+from csms.state.stores import Stores
+
+
+class FleetCollector(Collector):
+    def __init__(self, stores: Stores, version: str) -> None:
+        self._stores = stores
+        self._version = version
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that to register costs no trip to the store."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        build = GaugeMetricFamily("csms_build_info", "The version that runs.", labels=["version"])
+        build.add_metric([self._version], 1)
+        yield build
+        answers = GaugeMetricFamily("csms_store_up", "Whether the store answers.")
+        try:
+            overview = self._stores.overviews.read(clock.now_ms())
+        except (StoreUnavailable, StoreRefused):
+            # Gaps say that nothing is known; zeros would say that all are gone.
+            answers.add_metric([], 0)
+            yield answers
+            return
+        answers.add_metric([], 1)
+        yield answers
+        yield GaugeMetricFamily(
+            "csms_charge_points_connected",
+            "Charge points connected, in all processes.",
+            value=overview.connected,
+        )
+        yield GaugeMetricFamily(
+            "csms_transactions_active",
+            "Transactions that run.",
+            value=overview.open_transactions,
+        )
+        connectors = GaugeMetricFamily(
+            "csms_connectors", "Connectors by the status they reported last.", labels=["status"]
+        )
+        for status, count in overview.connectors.items():
+            connectors.add_metric([status], count)
+        yield connectors

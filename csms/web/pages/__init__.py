@@ -1,0 +1,23 @@
+"""The page for people: plain forms that work without JavaScript, which only adds what is live."""
+
+from csms.web.pages import (
+    charge_points,
+    commands,
+    events,
+    id_tags,
+    overview,
+    refused,
+    sessions,
+    transactions,
+)
+
+PAGES = (
+    sessions.blueprint,
+    overview.blueprint,
+    charge_points.blueprint,
+    commands.blueprint,
+    transactions.blueprint,
+    id_tags.blueprint,
+    refused.blueprint,
+    events.blueprint,
+)

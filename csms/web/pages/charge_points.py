@@ -1,0 +1,186 @@
+"""Charge points: the list, one in full, entering, changing and deleting."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from csms import clock
+from csms.domain.charge_point import ID_RULE, Admission, is_charge_point_id
+from csms.domain.transaction import Transaction
+from csms.errors import ChargePointExists, FieldError
+from csms.state.messages import Message
+from csms.web import charge_point_settings, charge_point_state
+from csms.web.api.charge_points import DESCRIPTION_MAX
+from csms.web.charge_point_state import ChargePointState
+from csms.web.frames_shown import ShownFrame, read_frame
+from csms.web.pages import query
+from csms.web.pages.command_forms import FORMS, OTHER_ACTIONS
+from csms.web.parts import parts
+
+blueprint = Blueprint("charge_points_page", __name__)
+
+PER_PAGE = 50
+TRANSACTIONS_SHOWN = 10
+COMMANDS_SHOWN = 10
+EXCHANGES_SHOWN = 25
+
+
+@blueprint.get("/charge-points")
+def listing() -> str:
+    prefix = query.text("prefix", 48)
+    page = charge_point_state.page(parts().stores, query.text("cursor") or None, PER_PAGE, prefix)
+    return render_template(
+        "charge_points.html",
+        charge_points=page,
+        prefix=prefix,
+        next_query=query.address_with(cursor=page.next_cursor),
+    )
+
+
+@blueprint.get("/charge-points/new")
+def new() -> str:
+    values = {"id": query.text("id", 48), "security_profile": "1", "admission": "accepted"}
+    return _new_form(values, None)
+
+
+@blueprint.post("/charge-points/new")
+def create() -> str | tuple[str, int]:
+    values = request.form
+    try:
+        wishes = _wishes(values)
+        wishes["charge_point_id"] = _identity(values.get("id", ""))
+        wishes["security_profile"] = 0 if values.get("security_profile") == "0" else 1
+        record, key = charge_point_settings.create(parts(), wishes, clock.now_ms())
+    except (FieldError, ChargePointExists) as error:
+        return _new_form(values, error), HTTPStatus.UNPROCESSABLE_ENTITY
+    # Shown in this answer and nowhere else: a redirect would have to keep the key somewhere.
+    return render_template(
+        "charge_point_key.html", charge_point_id=record.charge_point_id, key=key.shown, is_new=True
+    )
+
+
+def _new_form(values: Any, error: Exception | None) -> str:
+    return render_template(
+        "charge_point_new.html", values=values, error=error, id_rule=ID_RULE, admissions=Admission
+    )
+
+
+def _identity(text: str) -> str:
+    if not is_charge_point_id(text):
+        raise FieldError("id", f"must have {ID_RULE}")
+    return text
+
+
+def _wishes(form: Any) -> dict[str, Any]:
+    description = form.get("description", "").strip()
+    if len(description) > DESCRIPTION_MAX or not description.isprintable():
+        raise FieldError("description", f"must be a line of {DESCRIPTION_MAX} characters at most")
+    return {
+        "admission": charge_point_settings.admission_of(form.get("admission", "")),
+        "description": description,
+    }
+
+
+@blueprint.get("/charge-points/<charge_point:charge_point_id>")
+def page(charge_point_id: str) -> str:
+    return render_charge_point(charge_point_id)
+
+
+def render_charge_point(charge_point_id: str, **form: Any) -> str:
+    """The page of a charge point; form: what a rejected command form held. Raises
+    ChargePointUnknown."""
+    stores = parts().stores
+    state = charge_point_state.get(stores, charge_point_id)
+    log = stores.messages.page(charge_point_id, query.text("messages") or None, EXCHANGES_SHOWN)
+    return render_template(
+        "charge_point.html",
+        state=state,
+        running=_running(state),
+        commands=stores.commands.page(None, COMMANDS_SHOWN, charge_point_id=charge_point_id),
+        transactions=stores.transactions.page(
+            None, TRANSACTIONS_SHOWN, charge_point_id=charge_point_id
+        ),
+        orphans=stores.transactions.orphans(charge_point_id),
+        messages=_read(log.items),
+        older_messages=log.next_cursor,
+        newest_messages=not query.text("messages"),
+        forms=FORMS,
+        other_actions=OTHER_ACTIONS,
+        form=form,
+        now_ms=clock.now_ms(),
+    )
+
+
+def _running(state: ChargePointState) -> dict[int, Transaction]:
+    """The open transactions by connector."""
+    transactions = parts().stores.transactions
+    found = {
+        connector.connector_id: transactions.find(state.charge_point_id, connector.transaction_id)
+        for connector in state.connectors
+        if connector.transaction_id is not None
+    }
+    return {connector_id: t for connector_id, t in found.items() if t is not None}
+
+
+def _read(messages: Any) -> list[tuple[Message, ShownFrame, str]]:
+    """Messages with what they say and their action, which an answer takes from its CALL."""
+    frames = [(message, read_frame(message.frame)) for message in messages]
+    actions = {frame.unique_id: frame.action for _, frame in frames if frame.action}
+    return [
+        (message, frame, frame.action or actions.get(frame.unique_id, ""))
+        for message, frame in frames
+    ]
+
+
+@blueprint.get("/charge-points/<charge_point:charge_point_id>/settings")
+def settings(charge_point_id: str) -> str:
+    return _settings_form(charge_point_id, None)
+
+
+def _settings_form(charge_point_id: str, error: Exception | None) -> str:
+    return render_template(
+        "charge_point_settings.html",
+        record=parts().stores.charge_points.get(charge_point_id),
+        error=error,
+        admissions=Admission,
+    )
+
+
+@blueprint.post("/charge-points/<charge_point:charge_point_id>/settings")
+def change(charge_point_id: str) -> Response | tuple[str, int]:
+    try:
+        charge_point_settings.change(parts(), charge_point_id, _wishes(request.form))
+    except FieldError as error:
+        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+    flash("Saved.")
+    return _to(charge_point_id)
+
+
+@blueprint.post("/charge-points/<charge_point:charge_point_id>/key")
+def renew_key(charge_point_id: str) -> str:
+    wishes = {"authorization_key": charge_point_settings.GENERATE, "security_profile": 1}
+    key = charge_point_settings.change(parts(), charge_point_id, wishes)
+    return render_template(
+        "charge_point_key.html",
+        charge_point_id=charge_point_id,
+        key=key.shown if key else None,
+        is_new=False,
+    )
+
+
+@blueprint.post("/charge-points/<charge_point:charge_point_id>/delete")
+def delete(charge_point_id: str) -> Response | tuple[str, int]:
+    if request.form.get("typed_id") != charge_point_id:
+        error = FieldError("typed_id", f"type {charge_point_id} to delete it")
+        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+    charge_point_settings.delete(parts(), charge_point_id)
+    flash(f"{charge_point_id} is deleted; its transactions are kept.")
+    return redirect(url_for("charge_points_page.listing"), HTTPStatus.SEE_OTHER)
+
+
+def _to(charge_point_id: str) -> Response:
+    return redirect(
+        url_for("charge_points_page.page", charge_point_id=charge_point_id), HTTPStatus.SEE_OTHER
+    )

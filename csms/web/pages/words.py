@@ -1,0 +1,241 @@
+"""Records in plain words, for the templates: statuses, commands, instants, energy."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from flask import Flask, request
+
+from csms.clock import text_of
+from csms.domain.charge_point import RegistrationStatus
+from csms.domain.command import Command, CommandState
+from csms.domain.connector import ChargePointStatus
+from csms.web.charge_point_state import ChargePointState, ConnectorState
+from csms.web.parts import parts
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A state for the eye: never by colour alone, always a word and a shape.
+
+    tone: a class of app.css; icon: a symbol of icons.svg; meaning: one sentence, for a tooltip.
+    """
+
+    word: str
+    tone: str
+    icon: str
+    meaning: str
+
+
+_STATUSES = {
+    ChargePointStatus.AVAILABLE: Badge(
+        "Available", "available", "check", "Ready for somebody to plug in."
+    ),
+    ChargePointStatus.PREPARING: Badge(
+        "Preparing", "busy", "hourglass", "Somebody is about to charge: a cable or a tag is there."
+    ),
+    ChargePointStatus.CHARGING: Badge("Charging", "charging", "bolt", "Energy flows."),
+    ChargePointStatus.SUSPENDED_EVSE: Badge(
+        "Suspended by charge point", "paused", "pause", "A session runs; no energy is offered now."
+    ),
+    ChargePointStatus.SUSPENDED_EV: Badge(
+        "Suspended by vehicle",
+        "paused",
+        "pause",
+        "A session runs; the vehicle takes no energy now.",
+    ),
+    ChargePointStatus.FINISHING: Badge(
+        "Finishing", "busy", "hourglass", "The session is over; the cable is still plugged in."
+    ),
+    ChargePointStatus.RESERVED: Badge("Reserved", "busy", "bookmark", "Kept for one id tag."),
+    ChargePointStatus.UNAVAILABLE: Badge(
+        "Unavailable", "off", "minus", "Taken out of service; nobody can charge."
+    ),
+    ChargePointStatus.FAULTED: Badge(
+        "Faulted", "faulted", "warning", "It reports an error; nobody can charge."
+    ),
+}
+OFFLINE = Badge("Offline", "offline", "offline", "Its connection is closed.")
+NEVER_SEEN = Badge("Never connected", "offline", "offline", "It has not connected yet.")
+SILENT = Badge("Connected", "available", "check", "Connected; no connector has reported yet.")
+UNKNOWN = Badge("Unknown", "off", "minus", "It has not reported its status.")
+_NOT_ACCEPTED = {
+    RegistrationStatus.PENDING: Badge(
+        "Pending", "paused", "hourglass", "Connected, but not admitted to charge yet."
+    ),
+    RegistrationStatus.REJECTED: Badge(
+        "Rejected", "faulted", "minus", "Its boot was answered Rejected; it may not charge."
+    ),
+}
+# The one that stands for all connectors: what needs somebody comes first.
+_PRECEDENCE = (
+    ChargePointStatus.FAULTED,
+    ChargePointStatus.CHARGING,
+    ChargePointStatus.SUSPENDED_EV,
+    ChargePointStatus.SUSPENDED_EVSE,
+    ChargePointStatus.PREPARING,
+    ChargePointStatus.FINISHING,
+    ChargePointStatus.RESERVED,
+    ChargePointStatus.AVAILABLE,
+    ChargePointStatus.UNAVAILABLE,
+)
+
+
+def connector_badge(connector: ConnectorState) -> Badge:
+    return UNKNOWN if connector.notified is None else _STATUSES[connector.notified.status]
+
+
+def charge_point_badge(state: ChargePointState) -> Badge:
+    """One badge for the whole charge point."""
+    if not state.is_connected:
+        seen = state.connection.presence.connected_at_ms is not None
+        return OFFLINE if seen else NEVER_SEEN
+    if state.record.registration in _NOT_ACCEPTED:
+        return _NOT_ACCEPTED[state.record.registration]
+    reported = {c.notified.status for c in state.connectors if c.notified is not None}
+    if reported == {ChargePointStatus.AVAILABLE, ChargePointStatus.UNAVAILABLE}:
+        # Connector 0 says Available while its outlets are out of service, or the other way round.
+        main = next((c for c in state.connectors if c.connector_id > 0), None)
+        return connector_badge(main) if main else SILENT
+    return next((_STATUSES[status] for status in _PRECEDENCE if status in reported), SILENT)
+
+
+# Statuses of confirmations that say more in a sentence than by their name (OCPP 1.6, chapter 7).
+_ANSWERS: dict[str, tuple[str, str]] = {
+    "Accepted": ("good", "Accepted"),
+    "Rejected": (
+        "bad",
+        "The charge point answered Rejected: it may be busy, or not allow this now",
+    ),
+    "Scheduled": ("good", "Scheduled: it will be done when the running transaction has ended"),
+    "Unlocked": ("good", "Unlocked"),
+    "UnlockFailed": ("bad", "The charge point tried and could not unlock the connector"),
+    "NotSupported": ("bad", "The charge point does not support this"),
+    "NotImplemented": ("bad", "The charge point does not implement this message"),
+    "RebootRequired": ("good", "Accepted; it takes effect after a reboot"),
+    "UnknownMessageId": ("bad", "The charge point does not know this message id"),
+    "UnknownVendorId": ("bad", "The charge point does not know this vendor id"),
+    "Occupied": ("bad", "The connector is occupied"),
+    "Faulted": ("bad", "The connector is faulted"),
+    "Unavailable": ("bad", "The connector is unavailable"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """tone: `good`, `bad` or `waiting`."""
+
+    tone: str
+    sentence: str
+
+
+def outcome(command: Command) -> Outcome:
+    """What came of a command, in one sentence."""
+    match command.state:
+        case CommandState.QUEUED:
+            return Outcome("waiting", "Waits to be sent")
+        case CommandState.SENT:
+            return Outcome("waiting", "Sent; waits for the answer")
+        case CommandState.TIMED_OUT:
+            return Outcome(
+                "bad", "The charge point did not answer in time; it may have been done or not"
+            )
+        case CommandState.UNDELIVERABLE:
+            return Outcome("bad", f"Never sent: {command.reason or 'it could not be delivered'}")
+        case CommandState.UNKNOWN:
+            return Outcome(
+                "bad", "Sent, then the connection was lost; it may have been done or not"
+            )
+        case CommandState.REFUSED:
+            error = command.error
+            said = ": ".join(filter(None, (error.code, error.description))) if error else ""
+            return Outcome("bad", f"The charge point refused it. {said}".strip())
+        case CommandState.ANSWERED:
+            return _answered(command)
+
+
+def _answered(command: Command) -> Outcome:
+    status = (command.answer or {}).get("status")
+    if status is None:
+        return Outcome("good", "Answered")
+    tone, sentence = _ANSWERS.get(str(status), ("bad", f"The charge point answered {status}"))
+    return Outcome(tone, sentence)
+
+
+def energy(wh: int | None) -> str:
+    """`12.40 kWh`; a dash where nothing is known."""
+    return "–" if wh is None else f"{wh / 1000:,.2f} kWh"
+
+
+def power(w: int | None) -> str:
+    if w is None:
+        return "–"
+    return f"{w} W" if abs(w) < 1000 else f"{w / 1000:,.1f} kW"
+
+
+def instant(ms: int) -> str:
+    """`2026-11-22 19:45:00 UTC`."""
+    return f"{text_of(ms)[:19].replace('T', ' ')} UTC"
+
+
+def minute(ms: int) -> str:
+    """`2026-11-22 19:45`, UTC, where a column says so."""
+    return text_of(ms)[:16].replace("T", " ")
+
+
+def duration(ms: int) -> str:
+    """`3 h 05 min`, `12 min`, `40 s`."""
+    seconds = max(0, ms // 1000)
+    hours, rest = divmod(seconds, 3600)
+    if hours:
+        return f"{hours} h {rest // 60:02d} min"
+    return f"{rest // 60} min" if rest >= 60 else f"{rest} s"
+
+
+def pretty(value: Any) -> str:
+    """JSON to be read by people."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode("utf-8")
+
+
+def total_power(connectors: Iterable[ConnectorState]) -> int | None:
+    """What all connectors draw together while they charge; None where none says."""
+    powers = [
+        connector.reading.power_w
+        for connector in connectors
+        if connector.transaction_id is not None
+        and connector.reading is not None
+        and connector.reading.power_w is not None
+    ]
+    return sum(powers) if powers else None
+
+
+def ocpp_address(charge_point_id: str) -> str:
+    """Where a charge point is to connect; its id may be a placeholder."""
+    settings = parts().settings
+    base = (settings.public_url or request.host_url).rstrip("/")
+    scheme, _, host = base.partition("://")
+    socket_scheme = "wss" if scheme == "https" else "ws"
+    return f"{socket_scheme}://{host}{settings.ocpp_path.rstrip('/')}/{charge_point_id}"
+
+
+def register(app: Flask) -> None:
+    app.jinja_env.filters.update(
+        energy=energy,
+        power=power,
+        instant=instant,
+        minute=minute,
+        iso=text_of,
+        duration=duration,
+        pretty=pretty,
+    )
+    app.jinja_env.globals.update(
+        charge_point_badge=charge_point_badge,
+        connector_badge=connector_badge,
+        outcome=outcome,
+        total_power=total_power,
+        ocpp_address=ocpp_address,
+        live_entry=lambda: parts().feed.last_entry,
+        once=lambda: secrets.token_hex(8),
+    )

@@ -1,0 +1,145 @@
+// Keeps what a page shows true: told by the server which charge points have changed, it asks for
+// the page anew and swaps the parts that differ. Without it the page works all the same.
+"use strict";
+
+(() => {
+  const REFRESH_MS = 1000;
+  const live = document.querySelector("main[data-live-url]");
+  const indicator = document.getElementById("live");
+  const storeDown = document.getElementById("store-down");
+
+  // Ages -------------------------------------------------------------------------------------
+
+  function age(seconds) {
+    if (seconds < 5) return "just now";
+    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+    if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+    return `${Math.floor(seconds / 86400)} d ago`;
+  }
+
+  function showAges() {
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const text = age((Date.now() - Date.parse(time.dateTime)) / 1000);
+      if (time.textContent !== text) time.textContent = text;
+    }
+  }
+
+  showAges();
+  setInterval(showAges, 5000);
+  if (!live) return;
+
+  // Swapping ---------------------------------------------------------------------------------
+
+  // Ages are words of this script, and form tokens new in every answer: neither is a difference.
+  function content(part) {
+    const copy = part.cloneNode(true);
+    for (const time of copy.querySelectorAll("time[data-ago]")) time.textContent = "";
+    for (const hidden of copy.querySelectorAll('input[name="csrf_token"], input[name="once"]')) {
+      hidden.setAttribute("value", "");
+    }
+    for (const details of copy.querySelectorAll("details[data-key]")) {
+      details.removeAttribute("open");
+    }
+    return copy;
+  }
+
+  function keyOfFocus(part) {
+    const element = document.activeElement;
+    if (!part.contains(element)) return null;
+    const details = element.closest("details[data-key]");
+    if (element.tagName === "SUMMARY" && details) {
+      return (fresh) => find(fresh, "details[data-key]", "key", details.dataset.key)
+        ?.querySelector("summary");
+    }
+    const focusable = "a, button, input, select, textarea, summary, [tabindex]";
+    const index = Array.from(part.querySelectorAll(focusable)).indexOf(element);
+    return (fresh) => fresh.querySelectorAll(focusable)[index];
+  }
+
+  function find(root, selector, name, value) {
+    return Array.from(root.querySelectorAll(selector)).find((e) => e.dataset[name] === value);
+  }
+
+  function swap(part, fresh) {
+    if (content(part).isEqualNode(content(fresh))) return;
+    const refocus = keyOfFocus(part);
+    for (const details of part.querySelectorAll("details[data-key]")) {
+      const same = find(fresh, "details[data-key]", "key", details.dataset.key);
+      if (same) same.open = details.open;
+    }
+    const nodes = Array.from(document.importNode(fresh, true).childNodes);
+    const x = window.scrollX, y = window.scrollY;
+    part.replaceChildren(...nodes);
+    if (refocus) refocus(part)?.focus({ preventScroll: true });
+    window.scrollTo(x, y);
+  }
+
+  let running = false, again = false;
+
+  async function refresh() {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    try {
+      const answer = await fetch(live.dataset.liveUrl, {
+        headers: { "X-Live": "1" }, credentials: "same-origin", cache: "no-store",
+      });
+      if (answer.status === 401) return location.reload();
+      storeDown.hidden = answer.status !== 503;
+      if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const part of live.querySelectorAll("[data-part]")) {
+          const same = find(fresh, "[data-part]", "part", part.dataset.part);
+          if (same) swap(part, same);
+        }
+        showAges();
+      } else if (answer.status === 404) {
+        location.reload();
+      }
+    } catch {
+      // The server is away; the event stream says so, and asks again when it is back.
+    } finally {
+      setTimeout(() => {
+        running = false;
+        if (again) {
+          again = false;
+          refresh();
+        }
+      }, REFRESH_MS);
+    }
+  }
+
+  // Listening --------------------------------------------------------------------------------
+
+  function concerns(ids) {
+    const watch = live.dataset.watch;
+    if (watch === "*") return ids.length > 0;
+    if (watch !== "shown") return ids.includes(watch);
+    const named = new Set(ids);
+    return Array.from(live.querySelectorAll("[data-charge-point]"))
+      .some((row) => named.has(row.dataset.chargePoint));
+  }
+
+  function show(word, tone) {
+    indicator.hidden = false;
+    indicator.className = `live ${tone}`;
+    if (indicator.textContent !== word) indicator.textContent = word;
+  }
+
+  const since = encodeURIComponent(live.dataset.liveSince);
+  const events = new EventSource(`${live.dataset.events}?since=${since}`);
+  events.addEventListener("open", () => show("Live", "good"));
+  events.addEventListener("error", () => {
+    show(events.readyState === EventSource.CLOSED ? "Not live" : "Reconnecting", "bad");
+  });
+  events.addEventListener("changed", (event) => {
+    if (concerns(JSON.parse(event.data))) refresh();
+  });
+  events.addEventListener("resync", refresh);
+  events.addEventListener("store", () => { storeDown.hidden = false; });
+  events.addEventListener("over", () => { events.close(); location.reload(); });
+  window.addEventListener("pagehide", () => events.close());
+})();

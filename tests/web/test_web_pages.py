@@ -1,0 +1,526 @@
+"""The page for people: true, safe and of use without JavaScript."""
+
+from html.parser import HTMLParser
+
+import pytest
+from cast import NOON_MS, Line
+from conftest import PROCESS_ID
+
+from csms import clock
+from csms.domain.authorization import IdTag, TagStatus
+from csms.domain.charge_point import ChargePoint
+from csms.domain.command import Command, CommandError, CommandState
+from csms.web.pages import words
+from csms.web.pages.command_forms import FORMS
+
+POLYGLOTS = (
+    '"><script>alert(1)</script>',
+    "'\"><img src=x onerror=alert(1)>",
+    "</textarea></pre><svg/onload=alert(1)>",
+    "javascript:alert(1)//",
+    "{{7*7}}${7*7}<%= 7*7 %>",
+)
+NASTY = POLYGLOTS[1]
+
+
+class Document(HTMLParser):
+    """What a browser would make of a page: its elements and their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements = []
+        self.words = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def injected(self):
+        """Elements and attributes that no template of ours has."""
+        for tag, attributes in self.elements:
+            if tag in {"img", "iframe", "object", "embed", "style", "base"}:
+                yield tag
+            if tag == "script" and not attributes.get("src", "").startswith("/static/"):
+                yield tag
+            for name, value in attributes.items():
+                if name.startswith("on") or name == "style":
+                    yield f"{tag} {name}"
+                if name in {"href", "src", "action"} and ":" in (value or "").split("/")[0]:
+                    yield f"{tag} {name}={value}"
+
+
+def read(browser, path, status=200):
+    page = browser.get(path)
+    assert page.status_code == status, path
+    document = Document(page.text)
+    assert list(document.injected()) == [], path
+    return document
+
+
+def test_empty_overview_says_what_to_do_next(browser):
+    page = read(browser, "/")
+
+    assert "No charge point yet" in page.text
+    assert "ws://localhost/ocpp/<id>" in page.text
+
+
+def test_empty_lists_say_what_to_expect(browser):
+    assert "No charge point yet" in read(browser, "/charge-points").text
+    assert "No id tag yet" in read(browser, "/id-tags").text
+    assert "No transaction yet" in read(browser, "/transactions").text
+    assert "Nobody was refused" in read(browser, "/refused-connections").text
+
+
+def test_overview_shows_the_fleet(browser, connected, stores):
+    line = Line(stores, process_id=PROCESS_ID)
+    line.status("Charging")
+    line.start()
+    stores.overviews.add_energy(12_345, clock.now_ms())
+    stores.overviews.write_energy()
+
+    page = read(browser, "/")
+
+    assert "1 of 1" in page.text
+    assert "1 transaction running" in page.text
+    assert "12.3 kWh" in page.text
+    assert "CP001" in page.text
+    assert "Charging" in page.text
+
+
+def test_secure_address_is_shown_where_the_page_is_public(make_application, stores):
+    app = make_application(stores, PUBLIC_URL="https://csms.example/")
+
+    with app.test_request_context():
+        assert words.ocpp_address("CP001") == "wss://csms.example/ocpp/CP001"
+
+
+def test_charge_point_is_entered_and_its_key_shown_once(browser, stores):
+    created = browser.post(
+        "/charge-points/new",
+        {"id": "CP001", "admission": "pending", "security_profile": "1", "description": "Here"},
+    )
+
+    key = created.text.split('<code class="secret">')[1].split("<")[0]
+    assert created.status_code == 200
+    assert len(bytes.fromhex(key)) == 20
+    assert "ws://localhost/ocpp/CP001" in created.text
+    record = stores.charge_points.get("CP001")
+    assert record.admission == "pending"
+    assert record.description == "Here"
+    assert key not in browser.get("/charge-points/CP001").text
+
+
+@pytest.mark.parametrize(
+    ("form", "complaint"),
+    [
+        ({"id": "a/b", "admission": "accepted"}, "id: must have"),
+        ({"id": "CP009", "admission": "maybe"}, "admission: must be one of"),
+        ({"id": "CP001", "admission": "accepted"}, "There is already a charge point CP001."),
+        ({"id": "CP009", "admission": "accepted", "description": "x\x00"}, "description:"),
+    ],
+)
+def test_wrong_entry_is_explained_and_kept_in_the_form(browser, cast, stores, form, complaint):
+    refused = browser.post("/charge-points/new", form)
+
+    assert refused.status_code == 422
+    assert complaint in Document(refused.text).text
+    assert f'value="{form["id"]}"' in refused.text
+    assert stores.charge_points.count() == 1
+
+
+def test_settings_are_changed_and_the_key_renewed(browser, cast, around, stores):
+    saved = browser.post(
+        "/charge-points/CP001/settings", {"admission": "rejected", "description": "Yard"}
+    )
+    renewed = browser.post("/charge-points/CP001/key")
+
+    assert saved.headers["Location"] == "/charge-points/CP001"
+    assert stores.charge_points.get("CP001").admission == "rejected"
+    assert stores.charge_points.get("CP001").description == "Yard"
+    assert 'class="secret"' in renewed.text
+    assert stores.charge_points.get("CP001").security_profile == 1
+    assert around.evicted == ["CP001"]
+
+
+def test_charge_point_is_deleted_only_where_its_id_is_typed(browser, cast, stores):
+    refused = browser.post("/charge-points/CP001/delete", {"typed_id": "cp001"})
+    assert refused.status_code == 422
+    assert stores.charge_points.count() == 1
+
+    deleted = browser.post("/charge-points/CP001/delete", {"typed_id": "CP001"})
+
+    assert deleted.headers["Location"] == "/charge-points"
+    assert "CP001 is deleted" in read(browser, "/charge-points").text
+    assert stores.charge_points.count() == 0
+
+
+def test_charge_point_shows_what_it_does(browser, connected, stores):
+    line = Line(stores, process_id=PROCESS_ID)
+    line.status("Charging")
+    line.status("Faulted", connector_id=2, errorCode="GroundFailure", info="38 mA")
+    started = line.start()
+    line.meter(
+        samples=[
+            {"value": "3.5", "unit": "kWh", "measurand": "Energy.Active.Import.Register"},
+            {"value": "11000", "measurand": "Power.Active.Import"},
+        ]
+    )
+    stores.messages.received("CP001", '[2,"m","Heartbeat",{}]', NOON_MS, '[3,"m",{}]', NOON_MS)
+
+    page = read(browser, "/charge-points/CP001")
+
+    for text in ("Charging", "2.50 kWh", "11.0 kW", "ALICE", "GroundFailure", "38 mA", "Heartbeat"):
+        assert text in page.text, text
+    assert str(started["transactionId"]) in page.text
+    assert "Stop this transaction" in page.text
+
+
+def test_charge_point_that_is_away_is_said_to_be(browser, cast, stores):
+    assert "Never connected" in read(browser, "/charge-points/CP001").text
+    line = Line(stores, process_id="dead")
+    line.status("Charging")
+
+    page = read(browser, "/charge-points/CP001")
+
+    assert "Offline" in page.text
+    assert "this is what it reported last" in page.text
+
+
+def test_list_is_paged_and_searched(browser, stores):
+    for number in range(60):
+        stores.charge_points.create(ChargePoint(f"A{number:03d}"))
+    stores.charge_points.create(ChargePoint("B001"))
+
+    first = browser.get("/charge-points")
+    second = browser.get("/charge-points?cursor=A049")
+
+    assert "A049" in first.text
+    assert "A050" not in first.text
+    assert "cursor=A049" in first.text
+    assert "B001" in second.text
+    assert "B001" in browser.get("/charge-points?prefix=B").text
+    assert (
+        "No charge point's id begins with"
+        in Document(browser.get("/charge-points?prefix=C").text).text
+    )
+
+
+COMMANDS = "/charge-points/CP001/commands"
+
+
+@pytest.mark.parametrize(
+    ("form", "payload"),
+    [
+        ({"action": "RemoteStartTransaction", "idTag": "ALICE"}, {"idTag": "ALICE"}),
+        (
+            {"action": "RemoteStartTransaction", "idTag": "ALICE", "connectorId": "2"},
+            {"idTag": "ALICE", "connectorId": 2},
+        ),
+        ({"action": "RemoteStopTransaction", "transactionId": "7"}, {"transactionId": 7}),
+        ({"action": "UnlockConnector", "connectorId": "1"}, {"connectorId": 1}),
+        ({"action": "Reset", "type": "Hard"}, {"type": "Hard"}),
+        (
+            {"action": "ChangeAvailability", "connectorId": "0", "type": "Inoperative"},
+            {"connectorId": 0, "type": "Inoperative"},
+        ),
+        ({"action": "GetConfiguration", "key": ""}, {}),
+        ({"action": "GetConfiguration", "key": "A, B,"}, {"key": ["A", "B"]}),
+        (
+            {"action": "ChangeConfiguration", "key": "HeartbeatInterval", "value": "60"},
+            {"key": "HeartbeatInterval", "value": "60"},
+        ),
+        ({"action": "ClearCache"}, {}),
+        (
+            {"action": "DataTransfer", "vendorId": "acme", "data": "x"},
+            {"vendorId": "acme", "data": "x"},
+        ),
+        (
+            {"action": "TriggerMessage", "requestedMessage": "Heartbeat"},
+            {"requestedMessage": "Heartbeat"},
+        ),
+        ({"kind": "json", "action": "Reset", "payload": '{"type": "Soft"}'}, {"type": "Soft"}),
+        ({"kind": "json", "action": "ClearCache", "payload": ""}, {}),
+    ],
+)
+def test_form_becomes_a_command(browser, connected, around, stores, form, payload):
+    around.draining = True  # so that nobody waits for an answer
+
+    given = browser.post(COMMANDS, form)
+
+    [command] = stores.commands.page(None, 10, charge_point_id="CP001").items
+    assert given.status_code == 303
+    assert given.headers["Location"] == (
+        f"/charge-points/CP001?command={command.command_id}#results"
+    )
+    assert command.action == form["action"]
+    assert command.payload == payload
+    assert command.requested_by == "user:olga"
+
+
+def test_every_core_operation_has_a_form():
+    assert set(FORMS) >= {
+        "ChangeAvailability",
+        "ChangeConfiguration",
+        "ClearCache",
+        "DataTransfer",
+        "GetConfiguration",
+        "RemoteStartTransaction",
+        "RemoteStopTransaction",
+        "Reset",
+        "UnlockConnector",
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "complaint"),
+    [
+        ({"action": "RemoteStartTransaction"}, "payload.idTag: is required"),
+        (
+            {"action": "UnlockConnector", "connectorId": "one"},
+            "payload.connectorId: must be an integer",
+        ),
+        ({"action": "UnlockConnector", "connectorId": "0"}, "payload.connectorId: must be above 0"),
+        ({"action": "UnlockConnector", "connectorId": "9" * 5000}, "must be an integer"),
+        ({"action": "Explode"}, "action: must be one of"),
+        ({"kind": "json", "action": "Reset", "payload": "{"}, "payload: is not JSON at line 1"),
+        ({"kind": "json", "action": "Reset", "payload": "[]"}, "payload: must be an object"),
+        ({"kind": "json", "action": "Reset", "payload": "{}"}, "payload.type: is required"),
+    ],
+)
+def test_wrong_command_is_explained_and_kept_in_the_form(
+    browser, connected, stores, form, complaint
+):
+    refused = browser.post(COMMANDS, form)
+
+    document = Document(refused.text)
+    assert refused.status_code == 422
+    assert complaint in document.text
+    assert not stores.commands.page(None, 10, charge_point_id="CP001").items
+    if form["action"] in FORMS:
+        assert any(tag == "details" and "open" in attrs for tag, attrs in document.elements)
+
+
+def test_command_to_one_that_is_away_is_explained(browser, cast):
+    refused = browser.post(COMMANDS, {"action": "ClearCache"})
+
+    assert refused.status_code == 409
+    assert "CP001 is not connected." in refused.text
+
+
+def test_form_sent_twice_is_one_command(browser, connected, around, stores):
+    around.draining = True
+
+    browser.post(COMMANDS, {"action": "ClearCache", "once": "abc"})
+    browser.post(COMMANDS, {"action": "ClearCache", "once": "abc"})
+    browser.post(COMMANDS, {"action": "Reset", "type": "Soft", "once": "abc"})
+
+    assert len(stores.commands.page(None, 10, charge_point_id="CP001").items) == 2
+
+
+def command_in(state, **kwargs):
+    return Command("c1", "CP001", "Reset", {}, state, "user:olga", 0, 0, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("command", "tone", "sentence"),
+    [
+        (command_in(CommandState.QUEUED), "waiting", "Waits to be sent"),
+        (command_in(CommandState.SENT), "waiting", "waits for the answer"),
+        (command_in(CommandState.ANSWERED, answer={"status": "Accepted"}), "good", "Accepted"),
+        (command_in(CommandState.ANSWERED, answer={"status": "Rejected"}), "bad", "may be busy"),
+        (command_in(CommandState.ANSWERED, answer={"status": "Odd"}), "bad", "answered Odd"),
+        (command_in(CommandState.ANSWERED, answer={"configurationKey": []}), "good", "Answered"),
+        (
+            command_in(CommandState.REFUSED, error=CommandError("NotSupported", "no", {})),
+            "bad",
+            "refused it. NotSupported: no",
+        ),
+        (command_in(CommandState.TIMED_OUT), "bad", "did not answer in time"),
+        (command_in(CommandState.UNDELIVERABLE, reason="too late"), "bad", "Never sent: too late"),
+        (command_in(CommandState.UNKNOWN), "bad", "may have been done or not"),
+    ],
+)
+def test_outcome_of_a_command_in_plain_words(command, tone, sentence):
+    outcome = words.outcome(command)
+
+    assert outcome.tone == tone
+    assert sentence in outcome.sentence
+
+
+def test_id_tag_is_entered_blocked_accepted_and_deleted(browser, stores):
+    browser.post(
+        "/id-tags",
+        {
+            "id_tag": "DAVE/1",
+            "parent_id_tag": "FAMILY",
+            "expires_on": "2030-05-01",
+            "max_active_transactions": "2",
+        },
+    )
+    tag = stores.id_tags.get("DAVE/1")
+    assert (tag.parent_id_tag, tag.max_active_transactions) == ("FAMILY", 2)
+    assert clock.text_of(tag.expires_at_ms) == "2030-05-01T00:00:00.000Z"
+    assert "DAVE/1 is entered" in read(browser, "/id-tags").text
+
+    browser.post("/id-tags/status", {"id_tag": "DAVE/1", "status": "Blocked"})
+    assert stores.id_tags.get("DAVE/1").status is TagStatus.BLOCKED
+    browser.post("/id-tags/status", {"id_tag": "DAVE/1", "status": "Accepted"})
+    assert stores.id_tags.get("DAVE/1").status is TagStatus.ACCEPTED
+    browser.post("/id-tags/delete", {"id_tag": "DAVE/1"})
+    assert stores.id_tags.find("DAVE/1") is None
+    browser.post("/id-tags/delete", {"id_tag": "DAVE/1"})
+    assert "There is no id tag DAVE/1" in read(browser, "/id-tags").text
+
+
+@pytest.mark.parametrize(
+    ("form", "complaint"),
+    [
+        ({"id_tag": ""}, "id_tag: "),
+        ({"id_tag": "x" * 21}, "id_tag: must have 1 to 20 characters"),
+        ({"id_tag": "D", "expires_on": "soon"}, "expires_at: must be an instant"),
+        ({"id_tag": "D", "max_active_transactions": "many"}, "max_active_transactions: "),
+        ({"id_tag": "alice"}, "The id tag alice exists already."),
+    ],
+)
+def test_wrong_id_tag_is_explained(browser, cast, form, complaint):
+    refused = browser.post("/id-tags", form)
+
+    assert refused.status_code == 422
+    assert complaint in Document(refused.text).text
+
+
+def test_transactions_are_listed_filtered_and_exported(browser, cast, stores):
+    line = Line(stores)
+    first = line.start(idTag="ALICE")["transactionId"]
+    line.stop(first)
+    second = line.start(idTag="BOB", connectorId=2)["transactionId"]
+
+    assert str(first) in read(browser, "/transactions").text
+    filtered = read(browser, "/transactions?state=open&id_tag=bob").text
+    assert str(second) in filtered
+    assert str(first) not in filtered
+    exported = browser.get("/transactions.csv?state=stopped").text
+    assert str(first) in exported
+    assert str(second) not in exported
+
+
+def test_transaction_shows_its_meter_values(browser, cast, stores):
+    line = Line(stores)
+    transaction_id = line.start()["transactionId"]
+    line.meter(samples=[{"value": "2000", "unit": "Wh"}, {"value": "230", "measurand": "Voltage"}])
+
+    page = read(browser, f"/transactions/{transaction_id}")
+
+    assert "Energy.Active.Import.Register 2000 Wh, Voltage 230" in page.text
+
+
+def test_refused_charge_point_can_be_added_from_the_list(browser, cast, stores):
+    stores.refusals.record("CP001", "wrong credentials", "203.0.113.9", clock.now_ms())
+    stores.refusals.record("CP404", "unknown charge point", "203.0.113.9", clock.now_ms())
+    stores.refusals.record("../etc", "no usable id", "203.0.113.9", clock.now_ms())
+
+    page = browser.get("/refused-connections").text
+
+    assert "/charge-points/new?id=CP404" in page
+    assert "new?id=.." not in page
+    assert "new?id=CP001" not in page
+    assert 'href="/charge-points/CP001"' in page
+    assert 'value="CP404"' in browser.get("/charge-points/new?id=CP404").text
+
+
+@pytest.mark.parametrize("nasty", POLYGLOTS)
+def test_whatever_a_charge_point_says_is_shown_as_text(browser, connected, stores, api, nasty):
+    line = Line(stores, process_id=PROCESS_ID)
+    line.call(
+        "BootNotification",
+        dict.fromkeys(
+            (
+                "chargePointVendor",
+                "chargePointModel",
+                "chargePointSerialNumber",
+                "firmwareVersion",
+                "iccid",
+            ),
+            nasty,
+        ),
+    )
+    line.call("FirmwareStatusNotification", {"status": "Installed"})
+    for connector_id in (0, 1):
+        line.status(
+            "Faulted",
+            connector_id=connector_id,
+            errorCode=nasty,
+            info=nasty,
+            vendorId=nasty,
+            vendorErrorCode=nasty,
+        )
+    started = line.start(idTag=nasty)["transactionId"]
+    line.meter(
+        samples=[{"value": nasty, "measurand": nasty, "unit": nasty, "phase": nasty}],
+        timestamp=nasty,
+    )
+    line.stop(started, reason=nasty, idTag=nasty, timestamp=nasty)
+    line.stop(99, reason=nasty, idTag=nasty)
+    line.start(idTag=nasty, connectorId=1, timestamp="2026-11-22T12:30:00Z")
+    stores.charge_points.update("CP001", description=nasty)
+    stores.messages.received("CP001", nasty, NOON_MS, f'[4,"m","{nasty}","x",{{}}]', NOON_MS)
+    stores.messages.received("CP001", '[2,"<b>","<i>",{"a":"<u>"}]', NOON_MS)
+    stores.refusals.record(nasty, nasty, nasty, NOON_MS)
+    stores.id_tags.create(IdTag(nasty, TagStatus.BLOCKED, nasty))
+    queued = api.post(
+        "/api/v1/charge-points/CP001/commands",
+        json={"action": "DataTransfer", "payload": {"vendorId": nasty, "data": nasty}},
+    ).json["id"]
+    stores.commands.take("CP001", line.epoch, "u1", clock.now_ms())
+    error = CommandError(nasty, nasty, {nasty: nasty})
+    stores.commands.settle(
+        "CP001", queued, CommandState.REFUSED, clock.now_ms(), error=error, answer={nasty: nasty}
+    )
+    stores.presences.disconnect("CP001", PROCESS_ID, line.epoch, clock.now_ms(), nasty)
+
+    shown = ""
+    for path in (
+        "/",
+        "/charge-points",
+        "/charge-points/CP001",
+        "/charge-points/CP001/settings",
+        "/transactions",
+        f"/transactions/{started}",
+        "/id-tags",
+        "/refused-connections",
+    ):
+        shown += read(browser, path).text
+    for path in ("/charge-points", "/id-tags", "/transactions", "/charge-points/new"):
+        query = {"prefix": nasty, "id": nasty, "charge_point_id": nasty, "id_tag": nasty}
+        page = Document(browser.get(path, query_string=query).text)
+        assert list(page.injected()) == []
+    refused = browser.post("/charge-points/new", {"id": nasty, "description": nasty})
+    assert list(Document(refused.text).injected()) == []
+    refused = browser.post(COMMANDS, {"kind": "json", "action": nasty, "payload": nasty})
+    assert list(Document(refused.text).injected()) == []
+    assert shown.count(nasty) >= 15
+
+
+def test_only_new_parts_are_swapped_in_by_name(browser, connected, stores):
+    """What live.js looks for: where to ask, what to listen to, and the parts to swap."""
+    Line(stores, process_id=PROCESS_ID).status("Available")
+
+    main = dict(read(browser, "/charge-points/CP001").elements)["main"]
+    parts = [
+        attributes["data-part"]
+        for _, attributes in read(browser, "/charge-points/CP001").elements
+        if "data-part" in attributes
+    ]
+
+    assert main["data-watch"] == "CP001"
+    assert main["data-live-url"] == "/charge-points/CP001"
+    assert main["data-events"] == "/events"
+    assert {"connectors", "connection", "transactions", "messages", "results"} <= set(parts)
+    assert len(parts) == len(set(parts))
