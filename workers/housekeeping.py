@@ -1,6 +1,7 @@
 """Packs, forgets and mends: what grows must shrink, and what a crash left half-done is finished."""
 
 import os
+import time
 
 from csms import logs
 from csms.clock import now_ms
@@ -11,31 +12,34 @@ from csms.state.transactions import Transactions
 
 log = logs.get_logger(__name__)
 
-PACKED_PER_RUN = 1_000
-FORGOTTEN_PER_RUN = 1_000
+PER_STEP = 500
+BUDGET_S = 20.0
 MENDED_PER_RUN = 500
 DAY_MS = 86_400_000
 
 
 def run() -> None:
-    """One round; bounded, so that it ends long before the next."""
+    """One round; it ends by itself after BUDGET_S, long before RQ would end it."""
     settings = Settings.from_env(os.environ)
     link = SyncLink(settings.redis_url)
+    until = time.monotonic() + BUDGET_S
     try:
         transactions = Transactions(link)
-        pack_closed(transactions)
+        while pack_closed(transactions) == PER_STEP and time.monotonic() < until:
+            pass
         if settings.transaction_retention_days:
             before_ms = now_ms() - settings.transaction_retention_days * DAY_MS
-            forget_old(transactions, before_ms)
+            while forget_old(transactions, before_ms) == PER_STEP and time.monotonic() < until:
+                pass
         Repair(link).step(MENDED_PER_RUN)
     finally:
         link.close()
 
 
 def pack_closed(transactions: Transactions) -> int:
-    """Compress the meter values of closed transactions; how many were."""
+    """Compress the meter values of some closed transactions; how many were."""
     packed = 0
-    for charge_point_id, transaction_id in transactions.unpacked(PACKED_PER_RUN):
+    for charge_point_id, transaction_id in transactions.unpacked(PER_STEP):
         if transactions.pack(charge_point_id, transaction_id):
             transactions.mark_packed(charge_point_id, transaction_id)
             packed += 1
@@ -43,8 +47,8 @@ def pack_closed(transactions: Transactions) -> int:
 
 
 def forget_old(transactions: Transactions, before_ms: int) -> int:
-    """Take transactions that began before an instant out of the store; how many were."""
-    old = transactions.closed_before(before_ms, FORGOTTEN_PER_RUN)
+    """Take some transactions that began before an instant out of the store; how many were."""
+    old = transactions.started_before(before_ms, PER_STEP)
     for charge_point_id, transaction_id in old:
         transactions.forget(charge_point_id, transaction_id)
     if old:

@@ -23,7 +23,7 @@ from csms.protocol.pending_calls import LateAnswer, PendingCall, PendingCalls
 from csms.protocol.salvage import Policy, salvage
 from csms.protocol.schemas import CONFIRMATIONS_RECEIVED
 from csms.state import inbox
-from csms.state.commands import Taken
+from csms.state.commands import Ended, Taken
 from csms.state.inbox import Note, NoteKind
 from csms.state.stores import Stores
 
@@ -58,11 +58,8 @@ class Delivery:
         charge_point_id = record.charge_point_id
         unique_id = str(uuid.uuid4())
         taken, expired = self.stores.commands.take(charge_point_id, epoch, unique_id, now_ms)
-        for command_id in expired:
-            metrics.commands.labels("", CommandState.UNDELIVERABLE).inc()
-            log.info("command settled", command_id=command_id, state=CommandState.UNDELIVERABLE)
-            self.waiting.wake(command_id)
-            self.stores.changed.add(charge_point_id)
+        for ended in expired:
+            self._announce(charge_point_id, ended, _TOO_LATE, now_ms)
         if taken is None:
             return None
         timeout_s = record.call_timeout_s or self.default_call_timeout_s
@@ -72,7 +69,7 @@ class Delivery:
             payload = self._payload(charge_point_id, taken)
         except Unsealable as problem:
             outcome = _Outcome(CommandState.UNDELIVERABLE, reason=str(problem))
-            self._finish(charge_point_id, taken.command_id, outcome, now_ms, taken.action)
+            self._finish(charge_point_id, taken.command_id, outcome, now_ms)
             return None
         call = Call(unique_id, taken.action, payload)
         pending.send(PendingCall(call, taken.command_id, deadline_at_ms))
@@ -110,7 +107,7 @@ class Delivery:
             status = confirmation.get("status") if confirmation else None
             authorization_key.after_answer(self.stores.charge_points, charge_point_id, status)
         outcome = _Outcome(state, confirmation, error)
-        if not self._finish(charge_point_id, found.command_id, outcome, now_ms, found.call.action):
+        if not self._finish(charge_point_id, found.command_id, outcome, now_ms):
             # The sweep was quicker: what came is kept beside what it decided.
             late = LateAnswer(found.command_id, found.call.action)
             self._record_late(charge_point_id, late, answer)
@@ -122,7 +119,7 @@ class Delivery:
         if expired is None:
             return False
         metrics.commands_pending.dec()
-        self._finish(charge_point_id, expired.command_id, _SILENCE, now_ms, expired.call.action)
+        self._finish(charge_point_id, expired.command_id, _SILENCE, now_ms)
         return True
 
     def lose(self, charge_point_id: str, pending: PendingCalls, now_ms: int) -> None:
@@ -130,7 +127,7 @@ class Delivery:
         lost = pending.lose()
         if lost is not None:
             metrics.commands_pending.dec()
-            self._finish(charge_point_id, lost.command_id, _LOST, now_ms, lost.call.action)
+            self._finish(charge_point_id, lost.command_id, _LOST, now_ms)
 
     def settle_left_behind(self, charge_point_id: str, command_id: str, now_ms: int) -> None:
         """A command that was in flight on a connection that ended without settling it."""
@@ -138,7 +135,7 @@ class Delivery:
 
     def settle_undelivered(self, charge_point_id: str, command_id: str, now_ms: int) -> None:
         """A command whose deadline passed while it waited for its charge point."""
-        self._finish(charge_point_id, command_id, _TOO_LATE, now_ms, was=CommandState.QUEUED)
+        self._finish(charge_point_id, command_id, _TOO_LATE, now_ms, CommandState.QUEUED)
 
     def _finish(
         self,
@@ -146,30 +143,35 @@ class Delivery:
         command_id: str,
         outcome: "_Outcome",
         now_ms: int,
-        action: str = "",
-        *,
         was: CommandState = CommandState.SENT,
     ) -> bool:
         """Record the end of a command and tell who waits for it; False where it had one."""
-        reply_to = self._record(charge_point_id, command_id, outcome, now_ms, was)
-        if reply_to is None:
+        ended = self._record(charge_point_id, command_id, outcome, now_ms, was)
+        if ended is None:
             return False
-        metrics.commands.labels(action, outcome.state).inc()
+        self._announce(charge_point_id, ended, outcome, now_ms)
+        return True
+
+    def _announce(
+        self, charge_point_id: str, ended: Ended, outcome: "_Outcome", now_ms: int
+    ) -> None:
+        metrics.commands.labels(ended.action, outcome.state).inc()
+        metrics.command_duration.observe((now_ms - ended.created_at_ms) / 1000)
         log.info(
             "command settled",
             charge_point_id=charge_point_id,
-            command_id=command_id,
-            action=action,
+            command_id=ended.command_id,
+            action=ended.action,
             state=str(outcome.state),
             status=(outcome.answer or {}).get("status"),
             error=outcome.error.code if outcome.error else None,
         )
         self.stores.changed.add(charge_point_id)
-        if reply_to == self.process_id:
-            self.waiting.wake(command_id)
-        elif reply_to:
-            inbox.send(self.stores.link, reply_to, Note(NoteKind.SETTLED, command_id))
-        return True
+        if ended.reply_to == self.process_id:
+            self.waiting.wake(ended.command_id)
+        elif ended.reply_to:
+            note = Note(NoteKind.SETTLED, ended.command_id)
+            inbox.send(self.stores.link, ended.reply_to, note)
 
     def _record(
         self,
@@ -178,7 +180,7 @@ class Delivery:
         outcome: "_Outcome",
         now_ms: int,
         was: CommandState,
-    ) -> str | None:
+    ) -> Ended | None:
         """What a charge point answered must not be lost to a store that restarts: every try waits
         some seconds for it. A settled command stays as it is, so that trying again is harmless."""
         for tries_left in reversed(range(SETTLE_TRIES)):

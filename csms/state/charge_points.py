@@ -100,6 +100,7 @@ class ChargePoints:
         self._link.batch(
             ("ZREM", keys.CHARGE_POINTS, charge_point_id),
             ("HDEL", keys.CHARGE_POINT_IDS, charge_point_id.casefold()),
+            ("SREM", keys.WAITING_OUTBOXES, charge_point_id),
             (
                 "DEL",
                 keys.connectors(charge_point_id),

@@ -65,13 +65,13 @@ _TAKE = Script(
       if not id then return {'EMPTY', expired} end
       local key = ARGV[3] .. id
       local was = redis.call('HMGET', key, 'state', 'deadline_at_ms', 'action', 'payload', 'sealed',
-        'created_at_ms')
+        'created_at_ms', 'reply_to')
       if was[1] == 'queued' then
         if tonumber(was[2]) <= tonumber(ARGV[2]) then
           redis.call('HSET', key, 'state', 'undeliverable', 'settled_at_ms', ARGV[2], 'reason',
             'its deadline passed before it could be sent', 'sealed', '')
           redis.call('EXPIRE', key, ARGV[5])
-          expired[#expired + 1] = id
+          expired[#expired + 1] = {id, was[3], was[7], was[6]}
         else
           -- From here on it counts as sent: if we die before it is, nobody sends it again.
           redis.call('HSET', key, 'state', 'sent', 'sent_at_ms', ARGV[2], 'unique_id', ARGV[4],
@@ -87,15 +87,16 @@ _TAKE = Script(
 _SETTLE = Script(
     "settle-command",
     """
-    -- KEYS: 1 record, 2 in flight; ARGV: 1 id, 2 state it must be in, 3 seconds finals are kept,
-    --       4.. fields and values
-    -- Answers the process that waits for it, or nothing where it was settled before.
+    -- KEYS: 1 record, 2 in flight, 3 outbox
+    -- ARGV: 1 id, 2 state it must be in, 3 seconds finals are kept, 4.. fields and values
+    -- Answers what is to be told of it, or nothing where it was settled before.
     if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
-    local was = redis.call('HMGET', KEYS[1], 'state', 'reply_to')
+    local was = redis.call('HMGET', KEYS[1], 'state', 'action', 'reply_to', 'created_at_ms')
     if was[1] ~= ARGV[2] then return {} end
+    if was[1] == 'queued' then redis.call('LREM', KEYS[3], 1, ARGV[1]) end
     redis.call('HSET', KEYS[1], unpack(ARGV, 4))
     redis.call('EXPIRE', KEYS[1], ARGV[3])
-    return {was[2] or ''}
+    return {ARGV[1], was[2], was[3], was[4]}
     """,
 )
 
@@ -126,6 +127,16 @@ class Taken:
     action: str
     payload: Mapping[str, Any]
     sealed: str
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has just got its final state. reply_to: the process that waits for that."""
+
+    command_id: str
+    action: str
+    reply_to: str
     created_at_ms: int
 
 
@@ -210,8 +221,8 @@ class Commands:
 
     def take(
         self, charge_point_id: str, epoch: int, unique_id: str, now_ms: int
-    ) -> tuple[Taken | None, Sequence[str]]:
-        """The next command to send, marked as sent, and the ids of those found too late.
+    ) -> tuple[Taken | None, Sequence[Ended]]:
+        """The next command to send, marked as sent, and those it came too late for.
 
         None where there is none or another one is in flight. Raises StaleEpoch.
         """
@@ -227,7 +238,7 @@ class Commands:
         check(reply, charge_point_id)
         if reply[0] == "BUSY":
             return None, ()
-        expired: Sequence[str] = reply[1]
+        expired = [_ended(row) for row in reply[1]]
         if reply[0] == "EMPTY":
             self._link.post("SREM", keys.WAITING_OUTBOXES, charge_point_id)
             return None, expired
@@ -250,22 +261,25 @@ class Commands:
         answer: Mapping[str, Any] | None = None,
         error: CommandError | None = None,
         reason: str = "",
-    ) -> str | None:
-        """Give a command its final state. The process that waits for that ("" for none), or None
-        where it had one already."""
+    ) -> Ended | None:
+        """Give a command its final state; None where it had one already."""
         fields: list[Argument] = ["state", state, "settled_at_ms", now_ms, "reason", reason]
         fields += ("sealed", "")
         if answer is not None:
             fields += ("answer", orjson.dumps(answer))
         if error is not None:
             fields += ("error", orjson.dumps(error))
-        waiting = self._link.run(
+        reply = self._link.run(
             _SETTLE,
-            [keys.command(charge_point_id, command_id), keys.in_flight(charge_point_id)],
+            [
+                keys.command(charge_point_id, command_id),
+                keys.in_flight(charge_point_id),
+                keys.outbox(charge_point_id),
+            ],
             [command_id, was, KEPT_FINAL_S, *fields],
         )
         self._link.post("ZREM", keys.COMMANDS_DUE, command_id)
-        return str(waiting[0]) if waiting else None
+        return _ended(reply) if reply else None
 
     def record_late_answer(
         self, charge_point_id: str, command_id: str, answer: Mapping[str, Any]
@@ -369,6 +383,11 @@ def _command(charge_point_id: str, command_id: str, fields: Mapping[str, str]) -
         late_answer=optional_json("late_answer"),
         reason=fields.get("reason", ""),
     )
+
+
+def _ended(row: Sequence[str | None]) -> Ended:
+    command_id, action, reply_to, created_at_ms = row
+    return Ended(command_id or "", action or "", reply_to or "", int(created_at_ms or 0))
 
 
 def is_final(command: Command) -> bool:

@@ -127,10 +127,6 @@ def refusal(digest: str) -> str:
     return f"csms:refusal:{digest}"
 
 
-def process(process_id: str) -> str:
-    return f"csms:process:{process_id}"
-
-
 def charge_points_of(process_id: str) -> str:
     return f"csms:process:{process_id}:charge-points"
 

@@ -4,6 +4,7 @@ An exchange is one entry, written after its answer is known, together with whate
 the store then; nobody waits for it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from csms.state.link import Link
 from csms.state.pages import Page, pairs
 
 FRAME_MAX = 8_192
+# Ids of stream entries are two 64-bit numbers; the store takes longer ones for an error.
+_ENTRY = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Messages:
 
     def page(self, charge_point_id: str, cursor: str | None, limit: int) -> Page[Message]:
         """Newest first; limit counts exchanges. Raises FieldError for a foreign cursor."""
-        if cursor is not None and not cursor.replace("-", "", 1).isdecimal():
+        if cursor is not None and not _ENTRY.fullmatch(cursor):
             raise FieldError("cursor", "is not one this list gave out")
         highest = f"({cursor}" if cursor else "+"
         entries = self._link.call(

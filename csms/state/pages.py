@@ -1,5 +1,6 @@
 """Pages of lists: how every list is read, since every list grows."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,6 +10,7 @@ from csms.state.link import Link
 
 T = TypeVar("T")
 _SCAN_MAX = 2_000
+_SCORE = re.compile(r"[0-9]{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def newest_first(
     after = ""
     if cursor:
         score_text, separator, after = cursor.partition(":")
-        if not separator or not score_text.isdecimal():
+        if not separator or not _SCORE.fullmatch(score_text):
             raise FieldError("cursor", "is not one this list gave out")
         highest = score_text
     items: list[T] = []

@@ -194,7 +194,7 @@ class Presences:
         return process_id if process_id and process_id in alive else ""
 
     def renew(self, process_id: str) -> None:
-        """Raises StoreUnavailable: a process that can't renew must stop taking transactions."""
+        """Raises StoreUnavailable: then nothing else can be written either."""
         self._link.run(_RENEW, [keys.PROCESSES], [process_id, LEASE_MS])
 
     def alive(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from csms.domain.authorization import AuthorizationStatus
+from csms.domain.authorization import ActiveTransaction, AuthorizationStatus
 from csms.domain.metering import MeterValue, Reading
 from csms.domain.transaction import (
     TRANSACTION_ID_MAX,
@@ -23,6 +23,7 @@ from csms.domain.transaction import (
 from csms.errors import NotFound, StoreRefused
 from csms.state import keys
 from csms.state.fence import check
+from csms.state.id_tags import deactivate_command
 from csms.state.link import Argument, Command, Link, Reply, Script
 from csms.state.pages import Page, newest_first, pairs
 
@@ -61,7 +62,7 @@ _START = Script(
     end
     local superseded = redis.call('HGET', KEYS[3], ARGV[4])
     local superseded_tag = ''
-    if superseded then
+    if superseded and redis.call('EXISTS', ARGV[5] .. superseded) == 1 then
       redis.call('HSET', ARGV[5] .. superseded, 'state', 'superseded')
       superseded_tag = redis.call('HGET', ARGV[5] .. superseded, 'id_tag') or ''
     end
@@ -169,6 +170,23 @@ _PACK = Script(
     redis.call('SET', KEYS[2], ARGV[1])
     redis.call('DEL', KEYS[1])
     return 1
+    """,
+)
+
+
+_FORGET = Script(
+    "forget-transaction",
+    """
+    -- KEYS: 1 record, 2 starts, 3 open, 4 transactions of the charge point, 5 values, 6 packed
+    -- ARGV[1] id
+    local was = redis.call('HMGET', KEYS[1], 'fingerprint', 'connector_id', 'id_tag')
+    if was[1] then redis.call('HDEL', KEYS[2], was[1]) end
+    if was[2] and redis.call('HGET', KEYS[3], was[2]) == ARGV[1] then
+      redis.call('HDEL', KEYS[3], was[2])
+    end
+    redis.call('ZREM', KEYS[4], ARGV[1])
+    redis.call('DEL', KEYS[1], KEYS[5], KEYS[6])
+    return {was[2] or '', was[3] or ''}
     """,
 )
 
@@ -546,7 +564,7 @@ class Transactions:
             "SREM", keys.UNPACKED_TRANSACTIONS, _member(charge_point_id, transaction_id)
         )
 
-    def closed_before(self, before_ms: int, limit: int) -> list[tuple[str, int]]:
+    def started_before(self, before_ms: int, limit: int) -> list[tuple[str, int]]:
         """The oldest transactions that started before an instant, for retention."""
         members = self._link.call(
             "ZRANGEBYSCORE", keys.TRANSACTIONS, "-inf", before_ms, "LIMIT", 0, limit
@@ -554,22 +572,29 @@ class Transactions:
         return [(c, int(t)) for c, t in map(_split, members)]
 
     def forget(self, charge_point_id: str, transaction_id: int) -> None:
-        """Take a transaction and all that hangs on it out of the store."""
-        key = keys.transaction(charge_point_id, transaction_id)
-        fingerprint = self._link.call("HGET", key, "fingerprint")
-        self._link.batch(
-            ("HDEL", keys.starts(charge_point_id), fingerprint or ""),
-            ("ZREM", keys.transactions_of(charge_point_id), transaction_id),
-            (
-                "DEL",
-                key,
-                keys.meter_values(charge_point_id, transaction_id),
-                keys.packed_meter_values(charge_point_id, transaction_id),
+        """Take a transaction and all that hangs on it out of the store, even one never stopped."""
+        member = _member(charge_point_id, transaction_id)
+        replies = self._link.batch(
+            _FORGET.call(
+                [
+                    keys.transaction(charge_point_id, transaction_id),
+                    keys.starts(charge_point_id),
+                    keys.open_transactions_of(charge_point_id),
+                    keys.transactions_of(charge_point_id),
+                    keys.meter_values(charge_point_id, transaction_id),
+                    keys.packed_meter_values(charge_point_id, transaction_id),
+                ],
+                [transaction_id],
             ),
-            ("ZREM", keys.TRANSACTIONS, _member(charge_point_id, transaction_id)),
-            ("ZREM", keys.OPEN_TRANSACTIONS, _member(charge_point_id, transaction_id)),
+            ("ZREM", keys.TRANSACTIONS, member),
+            ("ZREM", keys.OPEN_TRANSACTIONS, member),
+            ("SREM", keys.UNPACKED_TRANSACTIONS, member),
             ("HDEL", keys.TRANSACTION_OWNERS, transaction_id),
         )
+        connector_id, id_tag = replies[0]
+        if connector_id:
+            active = ActiveTransaction(charge_point_id, int(connector_id), transaction_id)
+            self._link.call(*deactivate_command(id_tag, active))
 
 
 def started_commands(

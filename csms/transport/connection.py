@@ -167,7 +167,8 @@ class ChargePointConnection:
             self._expect_sequel(settled.call, frame)
 
     def _expect_sequel(self, call: Call, result: CallResult) -> None:
-        if call.action == "TriggerMessage" and result.payload.get("status") == "Accepted":
+        accepted = isinstance(result.payload, dict) and result.payload.get("status") == "Accepted"
+        if call.action == "TriggerMessage" and accepted:
             self.owned.triggered.add(call.payload["requestedMessage"])
         elif call.action in _SEQUELS:
             self.owned.triggered.add(_SEQUELS[call.action])
@@ -252,7 +253,7 @@ class ChargePointConnection:
             return
         encoded = encode(call)
         self._send(encoded)
-        metrics.messages.labels("sent", call.action, "call").inc()
+        metrics.frames.count_sent(call.action)
         self._stores.messages.sent(self.charge_point_id, encoded.decode(), now_ms())
 
     def _send(self, text: bytes) -> None:
@@ -271,19 +272,9 @@ class ChargePointConnection:
 
 def _count(call: Call, reply: Frame, seconds: float) -> None:
     # Only known actions become labels: what comes off the wire must not make new ones.
-    action = call.action if call.action in ROUTES else "unknown"
-    kind = "result" if isinstance(reply, CallResult) else "error"
-    _received[action].inc()
-    _answered[action, kind].inc()
-    _duration[action].observe(seconds)
+    tally = _tallies.get(call.action) or _tallies["unknown"]
+    tally.add(seconds, is_error=isinstance(reply, CallError))
 
 
-# labels() looks its child up under a lock; the frame path has no time for that.
-_ACTIONS = [*ROUTES, "unknown"]
-_received = {a: metrics.messages.labels("received", a, "call") for a in _ACTIONS}
-_answered = {
-    (a, kind): metrics.messages.labels("sent", a, kind)
-    for a in _ACTIONS
-    for kind in ("result", "error")
-}
-_duration = {a: metrics.message_duration.labels(a) for a in _ACTIONS}
+_tallies = metrics.frames.received
+_tallies.update({action: metrics.CallTally() for action in (*ROUTES, "unknown")})

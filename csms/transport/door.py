@@ -30,7 +30,8 @@ log = get_logger(__name__)
 
 # Open doors are for trying things out; they must not let strangers fill the store.
 UNKNOWN_ADMITTED_MAX = 10_000
-SESSION_COOKIE = "csms_session="
+# What the page calls its session (web/application.py), over TLS and without.
+SESSION_COOKIES = frozenset({"csms", "__Host-csms"})
 
 Serve = Callable[[ChargePoint, UpgradeRequest, WebSocket], None]
 
@@ -66,7 +67,7 @@ class Door:
                 RefusalReason.NOT_AN_OCPP_PATH,
                 f"Charge points connect to {self._settings.ocpp_path}/<charge point id>.",
             )
-        if SESSION_COOKIE in request.headers.get("cookie", ""):
+        if _comes_from_the_page(request):
             raise HandshakeRefused(
                 403, RefusalReason.FROM_A_BROWSER, "This address is for charge points."
             )
@@ -140,3 +141,9 @@ class Door:
             remote_address=request.remote_address,
         )
         self._stores.refusals.record(shown_id, str(reason), request.remote_address, now_ms())
+
+
+def _comes_from_the_page(request: UpgradeRequest) -> bool:
+    """A browser that is logged in here: no charge point, but a page that misuses it."""
+    cookies = request.headers.get("cookie", "").split(";")
+    return any(cookie.partition("=")[0].strip() in SESSION_COOKIES for cookie in cookies)
