@@ -1,0 +1,160 @@
+"""The composition root of a web process: builds every part and joins them; no logic."""
+
+import gc
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+import gevent
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+from csms import logs
+from csms.commands.delivery import Delivery
+from csms.commands.dispatch import CommandDesk
+from csms.commands.sealing import Sealer
+from csms.commands.waiting import Waiting
+from csms.config import Settings
+from csms.errors import ConfigurationError, CSMSError
+from csms.state import inbox
+from csms.state.accounts import Accounts
+from csms.state.checks import check_store
+from csms.state.inbox import Inbox, Note, NoteKind
+from csms.state.link import MultiplexedLink
+from csms.state.stores import Stores
+from csms.transport.door import Door
+from csms.transport.prefork import CONFIGURATION_ERROR
+from csms.transport.process import Process, new_process_id
+from csms.transport.server import Limits, Server, reuseport_listener
+from csms.web.application import WebParts, create_application
+from csms.web.feed import EventFeed
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+log = logs.get_logger(__name__)
+T = TypeVar("T")
+
+# One reader, blocking up to 5 s, with nobody waiting behind it.
+BLOCKING_TIMEOUT_S = 30.0
+
+
+def serve_forever(environ: Mapping[str, str]) -> None:
+    """Run a web process until SIGTERM; ends the process with 78 where its settings are wrong."""
+    try:
+        settings = Settings.from_env(environ)
+        logs.configure(settings.log_level, settings.log_format)
+        WebProcess(settings).run()
+    except ConfigurationError as error:
+        print(f"csms: {error}", file=sys.stderr)  # noqa: T201  # logs may not be set up
+        sys.exit(CONFIGURATION_ERROR)
+    except CSMSError as error:
+        log.error("can't serve", reason=str(error))
+        sys.exit(1)
+
+
+class WebProcess:
+    """Everything one process is made of."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.process_id = new_process_id()
+        self.link = MultiplexedLink(settings.redis_url, name=self.process_id)
+        self.blocking_link = MultiplexedLink(
+            settings.redis_url,
+            timeout_s=BLOCKING_TIMEOUT_S,
+            blocking=True,
+            name=f"{self.process_id}-reader",
+        )
+        self.stores = Stores.behind(self.link, settings.message_log_length)
+        self.waiting = Waiting()
+        self.feed = EventFeed()
+        sealer = Sealer(settings.credential_pepper)
+        delivery = Delivery(
+            self.stores,
+            sealer,
+            self.waiting,
+            self.process_id,
+            settings.credential_pepper,
+            settings.call_timeout_s,
+        )
+        self.process = Process(self.process_id, self.stores, delivery, settings, self.feed.publish)
+        self.desk = CommandDesk(self.stores, sealer, settings.command_deadline_s)
+        door = Door(self.stores, settings, self.process.serve)
+        self.server = Server(
+            reuseport_listener(settings.host, settings.port),
+            self._application(),
+            door,
+            Limits(
+                max_connections=settings.max_connections,
+                max_connections_per_address=settings.max_connections_per_address,
+                header_timeout_s=settings.header_timeout_s,
+                send_deadline_s=settings.send_deadline_s,
+                ping_interval_s=settings.ping_interval_s,
+                max_message_bytes=settings.max_message_bytes,
+                trusted_proxies=settings.trusted_proxies,
+            ),
+            on_refused=door.refused_by_server,
+        )
+        self.server.on_drain.append(self.process.drain)
+        self.server.on_drain.append(self.feed.wake)
+
+    def run(self) -> None:
+        """Serve until SIGTERM has drained everything. Raises ConfigurationError."""
+        self._check_store()
+        self.process.start(Inbox(self.blocking_link, self.process_id, self.stores.events.last()))
+        gevent.signal_handler(signal.SIGTERM, self.server.drain)
+        # What has been made so far stays; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        log.info("serving", process_id=self.process_id, port=self.server.port)
+        self.server.serve_forever()
+        self.process.end()
+        log.info("stopped", process_id=self.process_id)
+
+    def _check_store(self) -> None:
+        found = check_store(self.link)
+        for warning in found.warnings:
+            log.warning("store", problem=warning)
+        if found.problems:
+            raise ConfigurationError("REDIS_URL", " ".join(found.problems))
+
+    def _application(self) -> "Flask":
+        hasher = PasswordHasher()
+        return create_application(
+            WebParts(
+                settings=self.settings,
+                stores=self.stores,
+                accounts=Accounts(self.link, self.settings.credential_pepper),
+                desk=self.desk,
+                waiting=self.waiting,
+                process_id=self.process_id,
+                feed=self.feed,
+                is_draining=lambda: self.server.draining,
+                hash_password=lambda password: _in_a_thread(lambda: hasher.hash(password)),
+                verify_password=lambda stored, password: _in_a_thread(
+                    lambda: _verify(hasher, stored, password)
+                ),
+                evict=self._evict,
+            )
+        )
+
+    def _evict(self, charge_point_id: str) -> None:
+        """End the connections of a charge point wherever they are."""
+        owner = self.stores.presences.owner(charge_point_id)
+        if owner:
+            inbox.send(self.link, owner, Note(NoteKind.EVICT, f"0 {charge_point_id}"))
+
+
+def _in_a_thread(work: Callable[[], T]) -> T:
+    """Argon2 takes a third of a second, during which no socket would be served."""
+    return gevent.get_hub().threadpool.apply(work)
+
+
+def _verify(hasher: PasswordHasher, stored: str, password: str) -> bool:
+    try:
+        return hasher.verify(stored, password)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
