@@ -40,7 +40,7 @@ _ALLOCATE = Script(
     """,
 )
 
-_START = Script(
+START = Script(
     "start-transaction",
     """
     -- KEYS: 1 live, 2 starts, 3 open, 4 transactions of the charge point
@@ -75,7 +75,7 @@ _START = Script(
     """,
 )
 
-_STOP = Script(
+STOP = Script(
     "stop-transaction",
     """
     -- KEYS: 1 live, 2 open, 3 orphans
@@ -124,7 +124,7 @@ _STOP = Script(
     """,
 )
 
-_METER = Script(
+METER = Script(
     "meter-values",
     """
     -- KEYS: 1 live, 2 open, 3 loose values, 4 readings
@@ -312,7 +312,7 @@ class Transactions:
         ):
             fields += (name, value)
         reply = self._link.run(
-            _START,
+            START,
             [
                 keys.live(charge_point_id),
                 keys.starts(charge_point_id),
@@ -349,7 +349,7 @@ class Transactions:
                 "id_tag": stop.id_tag,
             }
         )
-        return _STOP.call(
+        return STOP.call(
             [
                 keys.live(charge_point_id),
                 keys.open_transactions_of(charge_point_id),
@@ -393,7 +393,7 @@ class Transactions:
     ) -> Metered:
         """Record meter values; those stored already are known by content. Raises StaleEpoch."""
         reply = self._link.run(
-            _METER,
+            METER,
             [
                 keys.live(charge_point_id),
                 keys.open_transactions_of(charge_point_id),
