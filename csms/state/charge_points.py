@@ -12,16 +12,8 @@ from csms.state import keys
 from csms.state.fence import write_fenced
 from csms.state.link import Argument, Command, Link, Script
 from csms.state.pages import Page, pairs
+from csms.state.records import UPDATE
 
-_UPDATE = Script(
-    "update-charge-point",
-    """
-    -- KEYS[1] record; ARGV: fields and values
-    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-    redis.call('HSET', KEYS[1], unpack(ARGV))
-    return 1
-    """,
-)
 _PROMOTE_KEY = Script(
     "promote-key",
     """
@@ -79,7 +71,7 @@ class ChargePoints:
         words: list[Argument] = []
         for name, value in changes.items():
             words += (name, _text(value))
-        if words and not self._link.run(_UPDATE, [keys.charge_point(charge_point_id)], words):
+        if words and not self._link.run(UPDATE, [keys.charge_point(charge_point_id)], words):
             raise ChargePointUnknown(charge_point_id)
 
     def promote_key(self, charge_point_id: str, pending_key_hash: str) -> bool:

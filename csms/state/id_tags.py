@@ -6,27 +6,9 @@ from typing import Any
 from csms.domain.authorization import ActiveTransaction, IdTag, TagStatus, fold
 from csms.errors import AlreadyExists, NotFound
 from csms.state import keys
-from csms.state.link import Argument, Command, Link, Reply, Script
+from csms.state.link import Argument, Command, Link, Reply
 from csms.state.pages import Page, pairs
-
-_CREATE = Script(
-    "create-id-tag",
-    """
-    -- KEYS[1] record; ARGV: fields and values
-    if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-    redis.call('HSET', KEYS[1], unpack(ARGV))
-    return 1
-    """,
-)
-_UPDATE = Script(
-    "update-id-tag",
-    """
-    -- KEYS[1] record; ARGV: fields and values
-    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-    redis.call('HSET', KEYS[1], unpack(ARGV))
-    return 1
-    """,
-)
+from csms.state.records import CREATE, UPDATE
 
 
 def find_command(id_tag: str) -> Command:
@@ -103,12 +85,12 @@ class IdTags:
         words = _fields({name: getattr(tag, name) for name in IdTag.__dataclass_fields__})
         # The index first: a name there without a record is skipped by every reader.
         self._link.call("ZADD", keys.ID_TAGS, 0, folded)
-        if not self._link.run(_CREATE, [keys.id_tag(folded)], words):
+        if not self._link.run(CREATE, [keys.id_tag(folded)], words):
             raise AlreadyExists("id tag", tag.id_tag)
 
     def update(self, id_tag: str, **changes: Any) -> None:
         """Change fields of IdTag by name. Raises NotFound."""
-        if changes and not self._link.run(_UPDATE, [keys.id_tag(fold(id_tag))], _fields(changes)):
+        if changes and not self._link.run(UPDATE, [keys.id_tag(fold(id_tag))], _fields(changes)):
             raise NotFound("id tag", id_tag)
 
     def delete(self, id_tag: str) -> None:
