@@ -10,7 +10,7 @@ import gevent
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from csms import logs
+from csms import jobs, logs
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
@@ -67,6 +67,7 @@ class WebProcess:
             blocking=True,
             name=f"{self.process_id}-reader",
         )
+        self.jobs_connection = jobs.connect(settings.rq_redis_url)
         self.stores = Stores.behind(self.link, settings.message_log_length)
         self.waiting = Waiting()
         self.feed = EventFeed()
@@ -138,6 +139,7 @@ class WebProcess:
                     lambda: _verify(hasher, stored, password)
                 ),
                 evict=self._evict,
+                job_counts=lambda: jobs.counts(self.jobs_connection),
             )
         )
 

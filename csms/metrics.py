@@ -114,6 +114,12 @@ duplicate_connections = Counter(
     "csms_duplicate_connections", "Sockets displaced by a newer one.", registry=REGISTRY
 )
 store_errors = Counter("csms_redis_errors", "Failures of the store.", ["kind"], registry=REGISTRY)
+store_call_duration = Histogram(
+    "csms_redis_call_duration_seconds",
+    "A write to the store and back: the lease, every 5 s.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+    registry=REGISTRY,
+)
 sse_clients = Gauge("csms_sse_clients", "Pages that listen for events.", registry=REGISTRY)
 event_loop_lag = Gauge(
     "csms_event_loop_lag_seconds", "How late the last timer was.", registry=REGISTRY

@@ -22,10 +22,11 @@ class OwnedChargePoint:
     registration: RegistrationStatus | None
     connectors: dict[int, Connector]
     triggered: set[str] = field(default_factory=set)
+    # Every frame asks for it several times; the record may be read anew, its id stays.
+    charge_point_id: str = field(init=False)
 
-    @property
-    def charge_point_id(self) -> str:
-        return self.record.charge_point_id
+    def __post_init__(self) -> None:
+        self.charge_point_id = self.record.charge_point_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,4 @@ class CallContext:
 
     @property
     def charge_point_id(self) -> str:
-        return self.owned.record.charge_point_id
+        return self.owned.charge_point_id

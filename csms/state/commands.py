@@ -342,6 +342,18 @@ class Commands:
         )
         return due
 
+    def oldest_queued_ms(self) -> int | None:
+        """When the oldest of the commands that wait was created, of the 50 that fall due first."""
+        due = self._link.call("ZRANGE", keys.COMMANDS_DUE, 0, 49)
+        owners = self._link.call("HMGET", keys.COMMAND_OWNERS, *due) if due else []
+        found = [
+            ("HMGET", keys.command(owner, command_id), "state", "created_at_ms")
+            for owner, command_id in zip(owners, due, strict=True)
+            if owner
+        ]
+        rows = self._link.batch(*found) if found else []
+        return min((int(row[1]) for row in rows if row[0] == CommandState.QUEUED), default=None)
+
     def not_due(self, command_id: str) -> None:
         self._link.call("ZREM", keys.COMMANDS_DUE, command_id)
 

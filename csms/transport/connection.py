@@ -63,6 +63,7 @@ class ChargePointConnection:
     ) -> None:
         self.ws = ws
         self.owned = owned
+        self.charge_point_id = owned.charge_point_id
         self.last_frame_at_ms = 0
         self._stores = stores
         self._delivery = delivery
@@ -75,10 +76,6 @@ class ChargePointConnection:
         self._pumping = False
         self._pump_again = False
         self._limit_messages()
-
-    @property
-    def charge_point_id(self) -> str:
-        return self.owned.record.charge_point_id
 
     @property
     def has_outstanding(self) -> bool:

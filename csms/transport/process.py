@@ -230,7 +230,8 @@ class Process:
         self._loops.spawn(loop)
 
     def _renew(self) -> None:
-        self._stores.presences.renew(self.process_id)
+        with metrics.store_call_duration.time():
+            self._stores.presences.renew(self.process_id)
         late = time.monotonic() - self._renewed_at > LEASE_MS / 1000
         self._renewed_at = time.monotonic()
         if late:

@@ -3,7 +3,7 @@
 A scrape reaches any one process, so that what concerns all of them can't come from its memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -12,10 +12,13 @@ from csms import clock
 from csms.errors import StoreRefused, StoreUnavailable
 from csms.state.stores import Stores
 
+JobCounts = Callable[[], Mapping[tuple[str, str], int]]
+
 
 class FleetCollector(Collector):
-    def __init__(self, stores: Stores, version: str) -> None:
+    def __init__(self, stores: Stores, job_counts: JobCounts, version: str) -> None:
         self._stores = stores
+        self._job_counts = job_counts
         self._version = version
 
     def describe(self) -> Iterable[Metric]:
@@ -27,8 +30,11 @@ class FleetCollector(Collector):
         build.add_metric([self._version], 1)
         yield build
         answers = GaugeMetricFamily("csms_store_up", "Whether the store answers.")
+        now_ms = clock.now_ms()
         try:
-            overview = self._stores.overviews.read(clock.now_ms())
+            overview = self._stores.overviews.read(now_ms)
+            oldest_ms = self._stores.commands.oldest_queued_ms()
+            job_counts = self._job_counts()
         except (StoreUnavailable, StoreRefused):
             # Gaps say that nothing is known; zeros would say that all are gone.
             answers.add_metric([], 0)
@@ -52,3 +58,14 @@ class FleetCollector(Collector):
         for status, count in overview.connectors.items():
             connectors.add_metric([status], count)
         yield connectors
+        yield GaugeMetricFamily(
+            "csms_outbox_oldest_seconds",
+            "How long the oldest waiting command has waited.",
+            value=0 if oldest_ms is None else (now_ms - oldest_ms) / 1000,
+        )
+        jobs = GaugeMetricFamily(
+            "csms_jobs", "Jobs of the workers by queue and state.", labels=["queue", "state"]
+        )
+        for (queue, state), count in job_counts.items():
+            jobs.add_metric([queue, state], count)
+        yield jobs

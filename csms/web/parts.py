@@ -1,6 +1,6 @@
 """What the web side is given by the composition root, and how a view gets at it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,7 +21,8 @@ class WebParts:
     """hash_password: a password to its stored form; verify_password: (stored form, password).
 
     evict: ends the connection of a charge point, whichever process holds it, so that it comes
-    back under what has changed. is_draining: True from SIGTERM on.
+    back under what has changed. is_draining: True from SIGTERM on. job_counts: the workers' jobs by
+    (queue, state).
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class WebParts:
     hash_password: Callable[[str], str]
     verify_password: Callable[[str, str], bool]
     evict: Callable[[str], None]
+    job_counts: Callable[[], Mapping[tuple[str, str], int]]
 
 
 def parts() -> WebParts:

@@ -54,6 +54,7 @@ def parts_around(store_url):
             hash_password=lambda password: f"hash of {password}",
             verify_password=lambda stored, password: stored == f"hash of {password}",
             evict=around.evict,
+            job_counts=lambda: {("default", "failed"): 3},
         )
         return around
 

@@ -5,6 +5,8 @@ from cast import Line
 from conftest import program
 
 import csms
+from csms.clock import now_ms
+from csms.state.commands import NewCommand
 
 TOKEN = "token-of-the-scraper"
 
@@ -70,7 +72,21 @@ def test_metrics_of_the_fleet_come_from_the_store(app, cast, stores):
     assert found["csms_transactions_active"] == "1.0"
     assert found[f'csms_build_info{{version="{csms.__version__}"}}'] == "1.0"
     assert found["csms_store_up"] == "1.0"
+    assert found['csms_jobs{queue="default",state="failed"}'] == "3.0"
+    assert found["csms_outbox_oldest_seconds"] == "0.0"
     assert "csms_sse_clients" in found
+
+
+def test_the_oldest_waiting_command_is_measured(app, cast, stores):
+    created_at_ms = now_ms() - 60_000
+    command = NewCommand(
+        "id", "CP001", "ClearCache", {}, "", "somebody", "", created_at_ms, now_ms() + 60_000
+    )
+    stores.commands.queue(command, None)
+
+    found = samples(app.test_client().get("/metrics").text)
+
+    assert 60 <= float(found["csms_outbox_oldest_seconds"]) < 120
 
 
 def test_metrics_name_no_charge_point(app, cast, stores):
