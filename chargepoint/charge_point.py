@@ -31,6 +31,7 @@ from chargepoint.transaction_queue import TransactionMessage, TransactionQueue
 from chargepoint.wire import Link, LinkLost, Refused
 
 STEADY_LINK_S = 10.0  # a link that held this long ends a series of failures
+LAST_WORDS_S = 0.2
 GOODBYE_S = 2.0
 
 
@@ -193,6 +194,8 @@ class ChargePoint(Hardware):
     def reset(self, kind: str) -> None:
         """Boot again. Soft: sessions are ended and reported first. Hard: reported afterwards."""
         if kind == "Hard":
+            # A cut takes back what the other end has not read yet: our answer should arrive.
+            gevent.sleep(LAST_WORDS_S)
             return self.power_cycle("HardReset")
         for connector in self.busy():
             self.stop_transaction(connector.connector_id, "SoftReset")

@@ -79,7 +79,7 @@ class StoreRefused(CSMSError):
 
 
 class StaleEpoch(CSMSError):
-    """A newer connection of this charge point owns its state; this one must end."""
+    """A newer connection owns the charge point's state, or it was deleted; this one must end."""
 
     def __init__(self, charge_point_id: str) -> None:
         super().__init__(f"A newer connection of {charge_point_id} has taken over.")

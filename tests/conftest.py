@@ -1,10 +1,16 @@
 """What many tests share: a real store, and both kinds of link to it."""
 
 import pytest
+from hypothesis import settings
 
 from csms.state.embedded import EmbeddedStore
 from csms.state.link import MultiplexedLink
 from csms.state.link_sync import SyncLink
+from csms.state.stores import Stores
+
+# What a property needs is not time: a slow machine is no counterexample.
+settings.register_profile("csms", deadline=None)
+settings.load_profile("csms")
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +36,9 @@ def sync_link(store_url):
     link.call("FLUSHDB")
     yield link
     link.close()
+
+
+@pytest.fixture
+def stores(sync_link):
+    """All records, behind the workers' link: threads may share it."""
+    return Stores.behind(sync_link, message_log_length=200)

@@ -6,7 +6,7 @@ whatever dies afterwards nobody sends it again.
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from csms import metrics
@@ -15,6 +15,7 @@ from csms.commands.sealing import Sealer, Unsealable
 from csms.commands.waiting import Waiting
 from csms.domain.charge_point import ChargePoint
 from csms.domain.command import CommandError, CommandState
+from csms.domain.secrets import mask_values
 from csms.errors import StoreUnavailable
 from csms.logs import get_logger
 from csms.protocol.call_errors import OCPPError
@@ -94,6 +95,9 @@ class Delivery:
         now_ms: int,
     ) -> PendingCall | None:
         """Settle the command an answer belongs to; the CALL it answered, None for a stranger's."""
+        if isinstance(answer, CallResult):
+            # Some tell their keys when asked for their configuration: nothing keeps them.
+            answer = replace(answer, payload=mask_values(answer.payload))
         found = pending.settle(answer.unique_id)
         if found is None:
             log.warning("answer to no call of ours", unique_id=answer.unique_id)

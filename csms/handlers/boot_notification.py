@@ -1,6 +1,7 @@
 """BootNotification.req: who is there, and whether it may begin (OCPP 1.6 ed. 2, 4.2)."""
 
 from csms.domain.charge_point import REGISTRATION, RegistrationStatus
+from csms.errors import StaleEpoch
 from csms.handlers.context import CallContext
 from csms.logs import get_logger
 from csms.protocol import confirmations, requests
@@ -17,7 +18,9 @@ def handle(
 ) -> confirmations.BootNotification:
     stores, owned = context.stores, context.owned
     # Read anew: an operator may have accepted it since it connected.
-    record = stores.charge_points.get(owned.charge_point_id)
+    record = stores.charge_points.find(owned.charge_point_id)
+    if record is None:
+        raise StaleEpoch(owned.charge_point_id)  # it was deleted since
     registration = REGISTRATION[record.admission]
     facts = {name: value[:FACT_MAX] for name, value in request.facts.items()}
 

@@ -18,11 +18,26 @@ _PROMOTE_KEY = Script(
     "promote-key",
     """
     -- KEYS[1] record; ARGV[1] the pending hash that was used: it becomes the one in force
-    if redis.call('HGET', KEYS[1], 'pending_key_hash') ~= ARGV[1] then return 0 end
+    -- Once it was used nothing is pending, and nothing must not come in force.
+    if ARGV[1] == '' or redis.call('HGET', KEYS[1], 'pending_key_hash') ~= ARGV[1] then
+      return 0
+    end
     redis.call('HSET', KEYS[1], 'key_hash', ARGV[1], 'pending_key_hash', '')
     return 1
     """,
 )
+
+
+_EXPEL = Script(
+    "expel",
+    """
+    -- KEYS[1] live; ARGV[1] s until it is forgotten. Whoever holds a socket has a stale epoch now.
+    redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+    redis.call('HSET', KEYS[1], 'process', '')
+    return redis.call('EXPIRE', KEYS[1], ARGV[1])
+    """,
+)
+EXPELLED_S = 86_400
 
 
 class ChargePoints:
@@ -84,6 +99,8 @@ class ChargePoints:
         they are accounts, not settings. Raises ChargePointUnknown."""
         if not self._link.call("DEL", keys.charge_point(charge_point_id)):
             raise ChargePointUnknown(charge_point_id)
+        # What its last connection still has in hand must not bring parts of it back.
+        self._link.run(_EXPEL, [keys.live(charge_point_id)], [EXPELLED_S])
         command_ids = self._link.call("ZRANGE", keys.commands_of(charge_point_id), 0, -1)
         indexes: list[Command] = [
             ("SREM", keys.connectors_in(status), *[f"{charge_point_id}/{n}" for n in range(100)])

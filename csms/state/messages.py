@@ -54,7 +54,7 @@ class Messages:
             self._kept,
             "*",
             "r",
-            mask_frame(frame[:FRAME_MAX]),
+            mask_frame(frame)[:FRAME_MAX],
             "t",
             at_ms,
             "a",
@@ -73,7 +73,7 @@ class Messages:
             self._kept,
             "*",
             "s",
-            mask_frame(frame[:FRAME_MAX]),
+            mask_frame(frame)[:FRAME_MAX],
             "t",
             at_ms,
         )

@@ -25,6 +25,7 @@ _CONNECT = Script(
     redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch), 'process', ARGV[1],
       'connected_at_ms', ARGV[2], 'remote_address', ARGV[3], 'secure', ARGV[4],
       'last_seen_ms', ARGV[2])
+    redis.call('PERSIST', KEYS[1])
     return {string.format('%.0f', epoch), was[2] or '', redis.call('GET', KEYS[2]) or ''}
     """,
 )

@@ -25,7 +25,7 @@ from csms.state import keys
 from csms.state.fence import check
 from csms.state.id_tags import deactivate_command
 from csms.state.link import Argument, Command, Link, Reply, Script
-from csms.state.pages import Page, newest_first, pairs
+from csms.state.pages import Page, newest_first, pairs, scored
 
 ID_BLOCK = 50
 LOOSE_KEPT = 1_000
@@ -108,8 +108,8 @@ STOP = Script(
     if ARGV[6] ~= '' then
       local stop = tonumber(ARGV[6])
       energy = math.max(0, stop - start)
-      if stop < start or stop > 1e12 then
-        flags = flags .. 'meter ran backwards\\n'
+      if stop < start or stop > 1e12 or start < 0 then
+        if start >= 0 and start <= 1e12 then flags = flags .. 'meter ran backwards\\n' end
         energy = math.min(before, 1e12)
       end
     else
@@ -132,25 +132,44 @@ METER = Script(
     --       5 key prefix of meter values, 6 loose values kept, 7 reading or '',
     --       8 energy register or '', 9 instant of the reading, 10.. score and member pairs
     if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'STALE'} end
+    if ARGV[7] ~= '' then
+      -- Queued values come late: what people look at goes by its own instant.
+      local shown = redis.call('HGET', KEYS[4], ARGV[2])
+      local shown_at = shown and tonumber(string.match(shown, '"at_ms":(%d+)')) or 0
+      if tonumber(ARGV[9]) >= shown_at then redis.call('HSET', KEYS[4], ARGV[2], ARGV[7]) end
+    end
     local id = ARGV[3]
-    if id == '' and ARGV[2] ~= '0' then id = redis.call('HGET', KEYS[2], ARGV[2]) or '' end
-    local was
+    local since = 0
+    if id == '' and ARGV[2] ~= '0' then
+      id = redis.call('HGET', KEYS[2], ARGV[2]) or ''
+      -- What was taken before the session is not of it; its first samples may be a little older
+      -- than its start.
+      if id ~= '' then
+        since = (tonumber(redis.call('HGET', ARGV[4] .. id, 'started_at_ms')) or 0) - 60000
+      end
+    end
+    local was = {}
     if id ~= '' then
       was = redis.call('HMGET', ARGV[4] .. id, 'state', 'meter_start_wh', 'energy_wh',
         'metered_at_ms')
     end
-    if not was or not was[1] then
-      for i = 10, #ARGV, 2 do redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1]) end
-      redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[6]))
-      if ARGV[7] ~= '' then redis.call('HSET', KEYS[4], ARGV[2], ARGV[7]) end
-      return {'LOOSE', '0'}
+    local of_session, of_none = false, false
+    for i = 10, #ARGV, 2 do
+      if was[1] and tonumber(ARGV[i]) >= since then
+        redis.call('ZADD', ARGV[5] .. id, ARGV[i], ARGV[i + 1])
+        of_session = true
+      else
+        redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1])
+        of_none = true
+      end
     end
-    for i = 10, #ARGV, 2 do redis.call('ZADD', ARGV[5] .. id, ARGV[i], ARGV[i + 1]) end
-    if ARGV[7] ~= '' then redis.call('HSET', KEYS[4], ARGV[2], ARGV[7]) end
+    if of_none then redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[6])) end
+    if not of_session then return {'LOOSE', '0'} end
     local grown = 0
-    if ARGV[8] ~= '' and was[1] ~= 'stopped'
+    local start = tonumber(was[2])
+    if ARGV[8] ~= '' and was[1] ~= 'stopped' and start >= 0 and start <= 1e12
       and tonumber(ARGV[9]) >= (tonumber(was[4]) or 0) then
-      local energy = tonumber(ARGV[8]) - tonumber(was[2])
+      local energy = tonumber(ARGV[8]) - start
       -- A register that counts from 0 in every session is below its own start.
       if energy < 0 then energy = tonumber(was[3]) or 0 end
       grown = energy - (tonumber(was[3]) or 0)
@@ -521,10 +540,10 @@ class Transactions:
         """All values in the order of their timestamps: `connector_id`, `timestamp` as sent and
         `sampled_value` as on the wire."""
         loose, packed = self._link.batch(
-            ("ZRANGE", keys.meter_values(charge_point_id, transaction_id), 0, -1),
+            ("ZRANGE", keys.meter_values(charge_point_id, transaction_id), 0, -1, "WITHSCORES"),
             ("GET", keys.packed_meter_values(charge_point_id, transaction_id)),
         )
-        members = _merged(_unpacked(packed), loose)
+        members = [member for member, _ in _merged(_unpacked(packed), scored(loose))]
         return [
             {"connector_id": connector_id, "timestamp": timestamp, "sampled_value": sampled}
             for connector_id, timestamp, sampled in map(orjson.loads, members)
@@ -547,7 +566,10 @@ class Transactions:
         """Compress the values of a closed transaction; False where it must be tried again."""
         values_key = keys.meter_values(charge_point_id, transaction_id)
         packed_key = keys.packed_meter_values(charge_point_id, transaction_id)
-        loose, packed = self._link.batch(("ZRANGE", values_key, 0, -1), ("GET", packed_key))
+        reply, packed = self._link.batch(
+            ("ZRANGE", values_key, 0, -1, "WITHSCORES"), ("GET", packed_key)
+        )
+        loose = scored(reply)
         if not loose:
             return True
         members = _merged(_unpacked(packed), loose)
@@ -638,16 +660,18 @@ def _scored(connector_id: int, meter_values: Sequence[MeterValue]) -> list[Argum
     return words
 
 
-def _unpacked(packed: str | None) -> list[str]:
+def _unpacked(packed: str | None) -> list[tuple[str, float]]:
+    """Members and their scores."""
     if not packed:
         return []
-    members: list[str] = orjson.loads(zlib.decompress(base64.b85decode(packed)))
-    return members
+    return [(m, s) for m, s in orjson.loads(zlib.decompress(base64.b85decode(packed)))]
 
 
-def _merged(packed: Sequence[str], loose: Sequence[str]) -> list[str]:
+def _merged(
+    packed: Sequence[tuple[str, float]], loose: Sequence[tuple[str, float]]
+) -> list[tuple[str, float]]:
     """Both, in order, each once: a resend after packing is recognised here."""
-    return list(dict.fromkeys([*packed, *loose]))
+    return sorted({**dict(loose), **dict(packed)}.items(), key=lambda item: (item[1], item[0]))
 
 
 def read_transaction(

@@ -74,9 +74,10 @@ def change(parts: WebParts, charge_point_id: str, wishes: Mapping[str, Any]) -> 
 
 def delete(parts: WebParts, charge_point_id: str) -> None:
     """Forget it, and end its connection. Raises ChargePointUnknown."""
+    # Told first: once it is deleted nobody knows any more who holds its socket.
+    parts.evict(charge_point_id)
     parts.stores.charge_points.delete(charge_point_id)
     parts.stores.changed.add(charge_point_id)
-    parts.evict(charge_point_id)
 
 
 def admission_of(text: str) -> Admission:

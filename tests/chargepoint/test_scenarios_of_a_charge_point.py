@@ -36,10 +36,10 @@ class RegisteringApi(BaseHTTPRequestHandler):
         else:
             self._answer(201, body)
 
-    def do_DELETE(self) -> None:
-        self.requests.append(("DELETE", self.path, self.headers["Authorization"]))
-        self.existing.discard(self.path.rsplit("/", 1)[-1])
-        self._answer(204, None)
+    def do_PATCH(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.requests.append(("PATCH", self.path, body))
+        self._answer(200, {"authorization_key": KEY})
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -142,7 +142,7 @@ def test_remote_controlled_scenario_charges_until_it_is_stopped(central_system, 
     scenario.kill()
 
 
-def test_charge_point_that_exists_is_registered_anew(api):
+def test_charge_point_that_exists_gets_a_new_key(api):
     url, requests = api
 
     key = demo.register(demo.Api(url, "secret"), "DEMO-001")
@@ -150,10 +150,9 @@ def test_charge_point_that_exists_is_registered_anew(api):
     assert key == KEY
     assert [(method, path) for method, path, _ in requests] == [
         ("POST", "/api/v1/charge-points"),
-        ("DELETE", "/api/v1/charge-points/DEMO-001"),
-        ("POST", "/api/v1/charge-points"),
+        ("PATCH", "/api/v1/charge-points/DEMO-001"),
     ]
-    assert requests[1][2] == "Bearer secret"
+    assert requests[1][2] == {"authorization_key": "generate"}
 
 
 def test_demo_knows_a_blocked_and_an_expired_tag(api):

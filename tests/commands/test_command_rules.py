@@ -1,0 +1,217 @@
+"""What may be asked of a charge point: the rules of registration, and of each operation."""
+
+from dataclasses import replace
+
+import pytest
+from cast import CP001
+
+from csms.commands.dispatch import check_allowed
+from csms.commands.requests import REQUESTS, check_payload, operation
+from csms.domain.charge_point import RegistrationStatus
+from csms.errors import CommandForbidden, FieldError
+from csms.protocol.schemas import REQUESTS_SENT
+
+PENDING = replace(CP001, registration=RegistrationStatus.PENDING)
+REJECTED = replace(CP001, registration=RegistrationStatus.REJECTED)
+NEVER_BOOTED = replace(CP001, registration=None)
+ASK_FOR_BOOT = {"requestedMessage": "BootNotification"}
+
+
+def test_there_is_an_operation_for_every_schema():
+    assert set(REQUESTS) == set(REQUESTS_SENT)
+
+
+# -- registration (OCPP 1.6 ed. 2, 4.2)
+
+
+@pytest.mark.parametrize("action", REQUESTS)
+def test_a_rejected_charge_point_is_asked_nothing(action):
+    with pytest.raises(CommandForbidden, match="Rejected"):
+        check_allowed(REJECTED, action, {})
+
+
+@pytest.mark.parametrize("action", REQUESTS)
+def test_a_pending_charge_point_starts_and_stops_nothing(action):
+    if action not in {"RemoteStartTransaction", "RemoteStopTransaction"}:
+        check_allowed(PENDING, action, {})
+        return
+    with pytest.raises(CommandForbidden) as refusal:
+        check_allowed(PENDING, action, {})
+
+    assert refusal.value.charge_point_id == "CP001"
+    assert refusal.value.action == action
+    assert "Pending" in refusal.value.rule
+
+
+def test_an_accepted_charge_point_is_not_asked_for_its_boot():
+    """Errata 3.40."""
+    with pytest.raises(CommandForbidden, match=r"3\.40"):
+        check_allowed(CP001, "TriggerMessage", ASK_FOR_BOOT)
+
+
+@pytest.mark.parametrize("record", [PENDING, NEVER_BOOTED])
+def test_a_charge_point_not_accepted_may_be_asked_for_its_boot(record):
+    check_allowed(record, "TriggerMessage", ASK_FOR_BOOT)
+
+
+@pytest.mark.parametrize("action", REQUESTS)
+@pytest.mark.parametrize("record", [CP001, NEVER_BOOTED])
+def test_everything_else_may_be_asked(record, action):
+    check_allowed(record, action, {"requestedMessage": "Heartbeat"})
+
+
+# -- fields
+
+
+GOOD = {
+    "CancelReservation": {"reservationId": 1},
+    "ChangeAvailability": {"connectorId": 0, "type": "Inoperative"},
+    "ChangeConfiguration": {"key": "HeartbeatInterval", "value": "60"},
+    "ClearCache": {},
+    "ClearChargingProfile": {},
+    "DataTransfer": {"vendorId": "V", "messageId": "m", "data": "d"},
+    "GetCompositeSchedule": {"connectorId": 0, "duration": 60, "chargingRateUnit": "A"},
+    "GetConfiguration": {"key": ["HeartbeatInterval"]},
+    "GetDiagnostics": {"location": "ftp://host/dir", "retries": 3},
+    "GetLocalListVersion": {},
+    "RemoteStartTransaction": {"idTag": "ALICE", "connectorId": 1},
+    "RemoteStopTransaction": {"transactionId": 5},
+    "ReserveNow": {
+        "connectorId": 0,
+        "expiryDate": "2026-11-22T12:00:00Z",
+        "idTag": "ALICE",
+        "reservationId": 1,
+    },
+    "Reset": {"type": "Hard"},
+    "SendLocalList": {"listVersion": 1, "updateType": "Full"},
+    "SetChargingProfile": {
+        "connectorId": 1,
+        "csChargingProfiles": {
+            "chargingProfileId": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxDefaultProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": {
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 7.2}],
+            },
+        },
+    },
+    "TriggerMessage": {"requestedMessage": "StatusNotification", "connectorId": 0},
+    "UnlockConnector": {"connectorId": 1},
+    "UpdateFirmware": {"location": "ftp://host/fw", "retrieveDate": "2026-11-22T12:00:00Z"},
+}
+
+
+@pytest.mark.parametrize("action", GOOD)
+def test_a_good_payload_is_let_through(action):
+    check_payload(action, GOOD[action])
+
+
+WRONG = [
+    ("CancelReservation", {}, "payload.reservationId"),
+    ("CancelReservation", {"reservationId": "1"}, "payload.reservationId"),
+    ("ChangeAvailability", {"connectorId": 0}, "payload.type"),
+    ("ChangeAvailability", {"connectorId": 0, "type": "Off"}, "payload.type"),
+    ("ChangeAvailability", {"connectorId": -1, "type": "Operative"}, "payload.connectorId"),
+    ("ChangeAvailability", {"connectorId": 1.5, "type": "Operative"}, "payload.connectorId"),
+    ("ChangeConfiguration", {"key": "K"}, "payload.value"),
+    ("ChangeConfiguration", {"key": "K" * 51, "value": ""}, "payload.key"),
+    ("ChangeConfiguration", {"key": "K", "value": "v" * 501}, "payload.value"),
+    ("ChangeConfiguration", {"key": "K", "value": 60}, "payload.value"),
+    ("ChangeConfiguration", {"key": "AuthorizationKey", "value": "0" * 31}, "payload.value"),
+    ("ChangeConfiguration", {"key": "AuthorizationKey", "value": "0" * 42}, "payload.value"),
+    ("ChangeConfiguration", {"key": "AUTHORIZATIONKEY", "value": "g" * 32}, "payload.value"),
+    ("ClearCache", {"now": True}, "payload"),
+    ("ClearChargingProfile", {"id": "1"}, "payload.id"),
+    ("DataTransfer", {}, "payload.vendorId"),
+    ("DataTransfer", {"vendorId": "V", "data": {}}, "payload.data"),
+    ("DataTransfer", {"vendorId": "V" * 256}, "payload.vendorId"),
+    ("GetCompositeSchedule", {"connectorId": 0}, "payload.duration"),
+    (
+        "GetCompositeSchedule",
+        {"connectorId": -1, "duration": 5},
+        "payload.connectorId",
+    ),
+    ("GetConfiguration", {"key": "HeartbeatInterval"}, "payload.key"),
+    ("GetConfiguration", {"key": ["A", 5]}, "payload.key.1"),
+    ("GetDiagnostics", {}, "payload.location"),
+    ("GetDiagnostics", {"location": "ftp://h", "startTime": "today"}, "payload.startTime"),
+    ("GetLocalListVersion", {"version": 1}, "payload"),
+    ("RemoteStartTransaction", {}, "payload.idTag"),
+    ("RemoteStartTransaction", {"idTag": "T" * 21}, "payload.idTag"),
+    ("RemoteStartTransaction", {"idTag": "A", "connectorId": 0}, "payload.connectorId"),
+    ("RemoteStopTransaction", {"transactionId": "5"}, "payload.transactionId"),
+    ("RemoteStopTransaction", {}, "payload.transactionId"),
+    ("ReserveNow", {**GOOD["ReserveNow"], "expiryDate": "soon"}, "payload.expiryDate"),
+    ("ReserveNow", {**GOOD["ReserveNow"], "connectorId": -1}, "payload.connectorId"),
+    ("Reset", {}, "payload.type"),
+    ("Reset", {"type": "soft"}, "payload.type"),
+    ("SendLocalList", {"listVersion": 1, "updateType": "Half"}, "payload.updateType"),
+    (
+        "SetChargingProfile",
+        {
+            "connectorId": 1,
+            "csChargingProfiles": {
+                **GOOD["SetChargingProfile"]["csChargingProfiles"],
+                "chargingSchedule": {
+                    "chargingRateUnit": "A",
+                    "chargingSchedulePeriod": [{"startPeriod": 0, "limit": "6"}],
+                },
+            },
+        },
+        "payload.csChargingProfiles.chargingSchedule.chargingSchedulePeriod.0.limit",
+    ),
+    ("TriggerMessage", {"requestedMessage": "StartTransaction"}, "payload.requestedMessage"),
+    (
+        "TriggerMessage",
+        {"requestedMessage": "MeterValues", "connectorId": -1},
+        "payload.connectorId",
+    ),
+    ("UnlockConnector", {"connectorId": 0}, "payload.connectorId"),
+    ("UnlockConnector", {}, "payload.connectorId"),
+    ("UpdateFirmware", {"location": "ftp://host/fw"}, "payload.retrieveDate"),
+    (
+        "UpdateFirmware",
+        {"location": "ftp://host/fw", "retrieveDate": "2026-11-22T12:00:00Z", "retries": "3"},
+        "payload.retries",
+    ),
+    ("Reset", [], "payload"),
+    ("Reset", None, "payload"),
+    ("Reset", "Soft", "payload"),
+]
+
+
+@pytest.mark.parametrize(("action", "payload", "named"), WRONG)
+def test_a_wrong_field_is_named(action, payload, named):
+    with pytest.raises(FieldError) as refusal:
+        check_payload(action, payload)
+
+    assert refusal.value.field == named
+    assert refusal.value.problem
+
+
+@pytest.mark.parametrize("key", ["00" * 16, "aB" * 20])
+def test_a_key_of_16_to_20_bytes_is_let_through(key):
+    """Security white paper, A01."""
+    check_payload("ChangeConfiguration", {"key": "AuthorizationKey", "value": key})
+
+
+@pytest.mark.parametrize("action", ["reset", "Authorize", "", "Reset ", "../Reset"])
+def test_what_is_no_operation_is_told_with_those_there_are(action):
+    with pytest.raises(FieldError, match="RemoteStartTransaction") as refusal:
+        operation(action)
+
+    assert refusal.value.field == "action"
+
+
+def test_the_desk_checks_before_anything_is_recorded(desk, socket):
+    for action, payload in [("Reset", {"type": "Now"}), ("Explode", {})]:
+        with pytest.raises(FieldError):
+            desk.queue(action, payload)
+    desk.stores.charge_points.update("CP001", registration=RegistrationStatus.REJECTED)
+    with pytest.raises(CommandForbidden):
+        desk.queue("Reset", {"type": "Soft"})
+
+    assert desk.stores.commands.page(None, 10).items == []
+    assert socket.next() is None

@@ -1,0 +1,134 @@
+"""Commands as records: what the scripts do by themselves (their life is told in tests/commands)."""
+
+from dataclasses import replace
+
+import pytest
+from cast import CP001, NOON_MS, enter_the_cast
+
+from csms.domain.command import CommandError, CommandState
+from csms.errors import IdempotencyConflict
+from csms.state import keys
+from csms.state.commands import Idempotency, NewCommand, Queued
+
+
+def new_command(command_id="c1", **changes):
+    fields = {
+        "command_id": command_id,
+        "charge_point_id": "CP001",
+        "action": "Reset",
+        "payload": {"type": "Soft"},
+        "sealed": "",
+        "requested_by": "operator",
+        "reply_to": "",
+        "created_at_ms": NOON_MS,
+        "deadline_at_ms": NOON_MS + 1_000,
+    }
+    return NewCommand(**{**fields, **changes})
+
+
+def connected(stores):
+    enter_the_cast(stores)
+    return stores.presences.connect(
+        CP001.charge_point_id, "process-1", NOON_MS, "", secure=False
+    ).epoch
+
+
+def test_a_command_is_found_as_soon_as_it_is_queued(stores):
+    queued = stores.commands.queue(new_command(), None)
+
+    assert (queued.command_id, queued.is_new) == ("c1", True)
+    assert stores.commands.owner("c1") == "CP001"
+    assert stores.commands.get("c1") == stores.commands.find("CP001", "c1")
+    assert stores.commands.find("CP002", "c1") is None
+    assert stores.commands.waiting_outboxes(5) == ["CP001"]
+
+
+def test_a_key_is_recognised_by_the_record_itself(stores):
+    """Two requests may pass recall() at once: the script decides."""
+    first = Idempotency(keys.idempotency("CP001", "operator", "k"), "digest")
+    stores.commands.queue(new_command(), first)
+
+    assert stores.commands.recall(first) == "c1"
+    assert stores.commands.queue(new_command("c2"), first) == Queued("c1", is_new=False)
+    with pytest.raises(IdempotencyConflict):
+        stores.commands.queue(new_command("c3"), replace(first, digest="another"))
+    with pytest.raises(IdempotencyConflict):
+        stores.commands.recall(replace(first, digest="another"))
+    assert [c.command_id for c in stores.commands.page(None, 10).items] == ["c1"]
+    assert stores.commands.owner("c2") is stores.commands.owner("c3") is None
+    assert stores.commands.due(NOON_MS * 2, 10) == ["c1"]
+
+
+def test_a_command_whose_record_is_gone_is_skipped(stores):
+    epoch = connected(stores)
+    for command_id in ("c1", "c2"):
+        stores.commands.queue(new_command(command_id), None)
+    stores.link.call("DEL", keys.command("CP001", "c1"))
+
+    taken, expired = stores.commands.take("CP001", epoch, "u", NOON_MS)
+
+    assert taken.command_id == "c2"
+    assert list(expired) == []
+
+
+def test_a_command_is_settled_from_the_state_it_is_in(stores):
+    epoch = connected(stores)
+    stores.commands.queue(new_command(), None)
+
+    assert not stores.commands.settle("CP001", "c1", CommandState.ANSWERED, NOON_MS, answer={})
+    assert stores.commands.get("c1").state is CommandState.QUEUED
+
+    stores.commands.take("CP001", epoch, "u", NOON_MS)
+    error = CommandError("GenericError", "d", {"a": [1, {"b": None}]})
+    assert stores.commands.settle(
+        "CP001", "c1", CommandState.REFUSED, NOON_MS + 1, error=error, reason="r"
+    )
+    settled = stores.commands.get("c1")
+    assert (settled.error, settled.reason) == (error, "r")
+    assert settled.settled_at_ms == NOON_MS + 1
+
+
+def test_settling_makes_way_for_the_next_even_when_the_record_is_gone(stores):
+    epoch = connected(stores)
+    for command_id in ("c1", "c2"):
+        stores.commands.queue(new_command(command_id), None)
+    stores.commands.take("CP001", epoch, "u", NOON_MS)
+    stores.link.call("DEL", keys.command("CP001", "c1"))
+
+    assert not stores.commands.settle("CP001", "c1", CommandState.UNKNOWN, NOON_MS)
+
+    assert stores.commands.take("CP001", epoch, "u", NOON_MS)[0].command_id == "c2"
+
+
+def test_settling_another_command_does_not_free_the_one_in_flight(stores):
+    epoch = connected(stores)
+    for command_id in ("c1", "c2"):
+        stores.commands.queue(new_command(command_id), None)
+    stores.commands.take("CP001", epoch, "u", NOON_MS)
+
+    stores.commands.settle(
+        "CP001", "c2", CommandState.UNDELIVERABLE, NOON_MS, was=CommandState.QUEUED
+    )
+
+    assert stores.commands.take("CP001", epoch, "u", NOON_MS) == (None, ())
+    assert (
+        stores.presences.connect("CP001", "process-2", NOON_MS, "", secure=False).command_in_flight
+        == "c1"
+    )
+
+
+def test_a_late_answer_to_a_command_no_longer_kept_makes_no_record(stores):
+    stores.commands.record_late_answer("CP001", "gone", {"status": "Accepted"})
+
+    assert stores.commands.find("CP001", "gone") is None
+
+
+def test_a_deadline_is_looked_at_until_it_is_said_not_to(stores):
+    stores.commands.queue(new_command(), None)
+    assert stores.commands.due(NOON_MS + 1_000, 5) == ["c1"]
+
+    stores.commands.due_again("c1", NOON_MS + 9_000)
+    assert stores.commands.due(NOON_MS + 1_000, 5) == []
+
+    stores.commands.not_due("c1")
+    assert stores.commands.due(NOON_MS + 10_000, 5) == []
