@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from csms.domain.credentials import SALT_BYTES, hash_key, read_authorization_key
+from csms.domain.credentials import SALT_BYTES, hash_key, key_matches, read_authorization_key
 from csms.domain.secrets import is_secret_key
 from csms.state.charge_points import ChargePoints
 
@@ -22,16 +22,29 @@ def before_sending(
     """Let the new key in before the charge point can have it."""
     key = read_authorization_key(payload["value"])
     stored = hash_key(key, secrets.token_bytes(SALT_BYTES), pepper.encode())
-    charge_points.update(charge_point_id, pending_key_hash=stored)
+    charge_points.add_pending_key(charge_point_id, stored)
 
 
-def after_answer(charge_points: ChargePoints, charge_point_id: str, status: object) -> None:
-    """Accepted: the new key only (A01.FR.03). Rejected, NotSupported: the old one only (FR.04).
+def after_answer(
+    charge_points: ChargePoints,
+    charge_point_id: str,
+    payload: Mapping[str, Any],
+    status: object,
+    pepper: str,
+) -> None:
+    """Accepted: the new key only (A01.FR.03). Rejected, NotSupported: all but the new one (FR.04).
 
-    Anything else, silence included, leaves both until the first login with the new one.
+    Anything else, silence included, leaves all until the first login with one of them.
     """
-    record = charge_points.get(charge_point_id)
-    if status == "Accepted":
-        charge_points.promote_key(charge_point_id, record.pending_key_hash)
-    elif status in {"Rejected", "NotSupported"}:
-        charge_points.update(charge_point_id, pending_key_hash="")
+    key = read_authorization_key(payload["value"])
+    record = charge_points.find(charge_point_id)
+    sent = [
+        stored
+        for stored in (record.pending_key_hashes if record else ())
+        if key_matches(key, stored, pepper.encode())
+    ]
+    for stored in sent:
+        if status == "Accepted":
+            charge_points.promote_key(charge_point_id, stored)
+        elif status in {"Rejected", "NotSupported"}:
+            charge_points.drop_pending_key(charge_point_id, stored)

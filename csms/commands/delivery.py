@@ -109,7 +109,13 @@ class Delivery:
         state, confirmation, error = _judge(found.call.action, answer)
         if authorization_key.is_key_change(found.call.action, found.call.payload):
             status = confirmation.get("status") if confirmation else None
-            authorization_key.after_answer(self.stores.charge_points, charge_point_id, status)
+            authorization_key.after_answer(
+                self.stores.charge_points,
+                charge_point_id,
+                found.call.payload,
+                status,
+                self.pepper,
+            )
         outcome = _Outcome(state, confirmation, error)
         if not self._finish(charge_point_id, found.command_id, outcome, now_ms):
             # The sweep was quicker: what came is kept beside what it decided.

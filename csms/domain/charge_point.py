@@ -51,8 +51,8 @@ class ChargePoint:
 
     facts: BootNotification.req's fields by their OCPP names, as sent.
     retry_interval_s: answered with Pending or Rejected; None takes the system's default.
-    key_hash: of the key in force; pending_key_hash: of one sent with ChangeConfiguration whose
-    fate is open, both admit until the first login with the new one (white paper, A01).
+    key_hash: of the key in force. pending_key_hashes: of keys sent with ChangeConfiguration whose
+    fate is open: they admit too, until the first login with one of them (white paper, A01).
     """
 
     charge_point_id: str
@@ -64,7 +64,7 @@ class ChargePoint:
     description: str = ""
     assume_ocpp16: bool = False
     key_hash: str = ""
-    pending_key_hash: str = ""
+    pending_key_hashes: tuple[str, ...] = ()
     registration: RegistrationStatus | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     created_at_ms: int = 0

@@ -37,10 +37,10 @@ class HandshakeRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a charge point presented; with_pending_key: it used the key sent last, for the first
-    time."""
+    """What a charge point presented. pending_key_hash: of the pending key it used, for the first
+    time; None where it used the one in force, or needed none."""
 
-    with_pending_key: bool = False
+    pending_key_hash: str | None = None
 
 
 def check_transport(charge_point: ChargePoint, *, secure: bool) -> None:
@@ -74,12 +74,16 @@ def check_credentials(
         )
     user, password = credentials
     current = key_matches(password, charge_point.key_hash, pepper)
-    pending = key_matches(password, charge_point.pending_key_hash, pepper)
+    pending = [
+        stored
+        for stored in charge_point.pending_key_hashes
+        if key_matches(password, stored, pepper)
+    ]
     if user.lower() != presented_id.encode().lower() or not (current or pending):
         raise HandshakeRefused(
             401, RefusalReason.WRONG_CREDENTIALS, "The credentials are not right."
         )
-    return Credentials(with_pending_key=pending and not current)
+    return Credentials(None if current else pending[0])
 
 
 def choose_subprotocol(offered: str | None, *, assume: bool) -> str | None:

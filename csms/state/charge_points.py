@@ -17,17 +17,37 @@ from csms.state.records import UPDATE
 _PROMOTE_KEY = Script(
     "promote-key",
     """
-    -- KEYS[1] record; ARGV[1] the pending hash that was used: it becomes the one in force
-    -- Once it was used nothing is pending, and nothing must not come in force.
-    if ARGV[1] == '' or redis.call('HGET', KEYS[1], 'pending_key_hash') ~= ARGV[1] then
-      return 0
+    -- KEYS[1] record; ARGV[1] the hash of the pending key that was used or accepted
+    local pending = redis.call('HGET', KEYS[1], 'pending_key_hashes') or ''
+    for stored in string.gmatch(pending, '%S+') do
+      if stored == ARGV[1] then
+        redis.call('HSET', KEYS[1], 'key_hash', ARGV[1], 'pending_key_hashes', '')
+        return 1
+      end
     end
-    redis.call('HSET', KEYS[1], 'key_hash', ARGV[1], 'pending_key_hash', '')
-    return 1
+    -- It was used, or another has come in force: what is not pending must not come in force.
+    return 0
     """,
 )
-
-
+_SET_PENDING_KEYS = Script(
+    "set-pending-keys",
+    """
+    -- KEYS[1] record; ARGV: hash, how many are kept; 0 takes the hash out
+    local kept = {}
+    for stored in string.gmatch(redis.call('HGET', KEYS[1], 'pending_key_hashes') or '', '%S+') do
+      if stored ~= ARGV[1] then kept[#kept + 1] = stored end
+    end
+    local most = tonumber(ARGV[2])
+    if most > 0 then
+      kept[#kept + 1] = ARGV[1]
+      while #kept > most do table.remove(kept, 1) end
+    end
+    redis.call('HSET', KEYS[1], 'pending_key_hashes', table.concat(kept, ' '))
+    return #kept
+    """,
+)
+# Keys in a row whose fate stayed open: more means that something else is wrong.
+PENDING_KEYS_MAX = 5
 _EXPEL = Script(
     "expel",
     """
@@ -90,9 +110,19 @@ class ChargePoints:
             raise ChargePointUnknown(charge_point_id)
 
     def promote_key(self, charge_point_id: str, pending_key_hash: str) -> bool:
-        """Put the pending key in force; False where another has become pending meanwhile."""
+        """Put a pending key in force, alone; False where it is not pending (any more)."""
         key = keys.charge_point(charge_point_id)
         return bool(self._link.run(_PROMOTE_KEY, [key], [pending_key_hash]))
+
+    def add_pending_key(self, charge_point_id: str, key_hash: str) -> None:
+        """Let another key in beside those that admit now."""
+        key = keys.charge_point(charge_point_id)
+        self._link.run(_SET_PENDING_KEYS, [key], [key_hash, PENDING_KEYS_MAX])
+
+    def drop_pending_key(self, charge_point_id: str, key_hash: str) -> None:
+        """A pending key that the charge point has not taken."""
+        key = keys.charge_point(charge_point_id)
+        self._link.run(_SET_PENDING_KEYS, [key], [key_hash, 0])
 
     def delete(self, charge_point_id: str) -> None:
         """Forget the charge point, its connectors, commands and messages. Its transactions stay:
@@ -272,6 +302,8 @@ def _text(value: Any) -> Argument:
         return int(value)
     if isinstance(value, Mapping):
         return orjson.dumps(value)
+    if isinstance(value, tuple):
+        return " ".join(value)
     if isinstance(value, int):
         return value
     return str(value)
@@ -302,7 +334,7 @@ def _charge_point(charge_point_id: str, fields: Mapping[str, str]) -> ChargePoin
         description=fields.get("description", ""),
         assume_ocpp16=fields.get("assume_ocpp16") == "1",
         key_hash=fields.get("key_hash", ""),
-        pending_key_hash=fields.get("pending_key_hash", ""),
+        pending_key_hashes=tuple(fields.get("pending_key_hashes", "").split()),
         registration=RegistrationStatus(registration) if registration else None,
         facts=orjson.loads(fields.get("facts") or "{}"),
         created_at_ms=int(fields.get("created_at_ms") or 0),

@@ -79,9 +79,11 @@ class Door:
         subprotocol = choose_subprotocol(
             request.headers.get("sec-websocket-protocol"), assume=record.assume_ocpp16
         )
-        if credentials.with_pending_key:
+        if credentials.pending_key_hash is not None:
             # The first login with the new key is the proof that it arrived (white paper, A01).
-            self._stores.charge_points.promote_key(record.charge_point_id, record.pending_key_hash)
+            self._stores.charge_points.promote_key(
+                record.charge_point_id, credentials.pending_key_hash
+            )
         metrics.connections.labels("accepted").inc()
         return Admission(subprotocol, lambda ws: self._serve(record, request, ws))
 

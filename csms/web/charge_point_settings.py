@@ -60,7 +60,7 @@ def change(parts: WebParts, charge_point_id: str, wishes: Mapping[str, Any]) -> 
         if profile == 0:
             raise FieldError("authorization_key", "is of no use with security_profile 0")
         key = _key(parts, given)
-        changes |= {"key_hash": key.stored, "pending_key_hash": ""}
+        changes |= {"key_hash": key.stored, "pending_key_hashes": ()}
     elif profile > record.security_profile and not record.key_hash:
         raise FieldError(
             "authorization_key", f"is needed for security_profile {profile}; give one or {GENERATE}"

@@ -28,7 +28,7 @@ def admitted(desk):
     return {
         name
         for name, key in (("old", OLD_KEY), ("new", NEW_KEY))
-        for stored in (record.key_hash, record.pending_key_hash)
+        for stored in (record.key_hash, *record.pending_key_hashes)
         if key_matches(key, stored, PEPPER.encode())
     }
 
@@ -97,7 +97,7 @@ def test_a_late_answer_leaves_both_keys(desk, socket, key_change):
 def test_the_first_login_with_the_new_key_ends_the_old_one(desk, socket, key_change):
     socket.next()
     socket.lose()
-    pending = desk.stores.charge_points.get("CP001").pending_key_hash
+    (pending,) = desk.stores.charge_points.get("CP001").pending_key_hashes
 
     assert desk.stores.charge_points.promote_key("CP001", pending)
 
@@ -170,7 +170,7 @@ def test_what_is_sealed_opens_with_the_same_pepper_only():
 def test_an_accepted_key_that_was_used_already_stays(desk, socket, key_change):
     """The charge point logged in with it before its answer was read."""
     call = socket.next()
-    pending = desk.stores.charge_points.get("CP001").pending_key_hash
+    (pending,) = desk.stores.charge_points.get("CP001").pending_key_hashes
     desk.stores.charge_points.promote_key("CP001", pending)
 
     socket.answer(call, {"status": "Accepted"})
@@ -195,3 +195,28 @@ def test_a_key_in_a_late_answer_is_not_kept(desk, socket):
     socket.answer(call, TOLD)
 
     assert desk.look(command).late_answer["configurationKey"][0]["value"] == "****"
+
+
+def test_a_key_whose_fate_is_open_still_admits_while_another_is_tried(desk, socket, key_change):
+    """Silence after the first: the charge point may have taken it, and may not take the second."""
+    socket.next()
+    socket.expire(SILENT_AT_MS)
+    third = bytes(range(100, 120))
+    desk.queue("ChangeConfiguration", {"key": "AuthorizationKey", "value": third.hex()})
+
+    socket.answer(socket.next(), {"status": "Rejected"})
+
+    assert admitted(desk) == {"old", "new"}
+    record = desk.stores.charge_points.get("CP001")
+    assert not any(
+        key_matches(third, stored, PEPPER.encode()) for stored in record.pending_key_hashes
+    )
+
+
+def test_only_the_last_few_open_keys_admit(desk):
+    for number in range(7):
+        desk.stores.charge_points.add_pending_key("CP001", f"00${number}")
+
+    assert desk.stores.charge_points.get("CP001").pending_key_hashes == tuple(
+        f"00${number}" for number in range(2, 7)
+    )
