@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from csms.domain.authorization import AuthorizationStatus, fold
+from csms.domain.metering import REGISTER_MAX_WH
 
 TRANSACTION_ID_MAX = 2**31 - 1
 EPOCH_OF_IDS_S = 1_577_836_800  # 2020-01-01
@@ -48,6 +49,61 @@ class Transaction:
     stop_id_tag: str = ""
     energy_wh: int | None = None
     flags: tuple[str, ...] = ()
+
+
+# A session's first samples may be a little older than its start.
+BEFORE_START_MS = 60_000
+
+
+@dataclass(slots=True)
+class RunningTransaction:
+    """What the process that holds the charge point's socket knows of a transaction that runs: its
+    energy is reckoned there, since no other process may write it.
+
+    metered_at_ms: the instant of the newest register that energy_wh was reckoned from.
+    """
+
+    transaction_id: int
+    connector_id: int
+    meter_start_wh: int
+    started_at_ms: int
+    energy_wh: int | None = None
+    metered_at_ms: int = 0
+
+    def owns(self, sampled_at_ms: int) -> bool:
+        """Whether a sample of its connector that names no transaction was taken in it."""
+        return sampled_at_ms >= self.started_at_ms - BEFORE_START_MS
+
+    def energy_at(self, register_wh: int, at_ms: int) -> int | None:
+        """Its energy by a register; None where the register says nothing new or nothing sound.
+
+        A register below its own start counts from 0 in every session: what was reckoned stays.
+        """
+        if at_ms < self.metered_at_ms or not 0 <= self.meter_start_wh <= REGISTER_MAX_WH:
+            return None
+        energy_wh = register_wh - self.meter_start_wh
+        return energy_wh if energy_wh >= 0 else self.energy_wh or 0
+
+
+@dataclass(slots=True)
+class Metering:
+    """The transactions that run at a charge point, by connector, and the instant of the newest
+    figures shown of each connector."""
+
+    running: dict[int, RunningTransaction]
+    shown_at_ms: dict[int, int]
+
+    def transaction(
+        self, transaction_id: int | None, connector_id: int
+    ) -> RunningTransaction | None:
+        """The one that is named, or, where none is named, the one that runs on the connector;
+        the main meter (0) has none of its own."""
+        if transaction_id is None:
+            return self.running.get(connector_id) if connector_id else None
+        for running in self.running.values():
+            if running.transaction_id == transaction_id:
+                return running
+        return None
 
 
 def start_fingerprint(

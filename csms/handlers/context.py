@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from csms.config import Settings
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
 from csms.domain.connector import Connector
+from csms.domain.transaction import Metering
 from csms.state.stores import Stores
 
 
@@ -22,6 +23,8 @@ class OwnedChargePoint:
     registration: RegistrationStatus | None
     connectors: dict[int, Connector]
     triggered: set[str] = field(default_factory=set)
+    # None: to be read anew, since a start, a stop or a failed write may have changed it.
+    metering: Metering | None = None
     # Every frame asks for it several times; the record may be read anew, its id stays.
     charge_point_id: str = field(init=False)
 

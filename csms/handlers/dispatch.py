@@ -71,7 +71,8 @@ def answer(call: Call, context: CallContext) -> CallResult | CallError:
     except StaleEpoch:
         raise
     except (StoreUnavailable, StoreRefused) as error:
-        # The charge point keeps what is not confirmed and sends it again.
+        # The charge point keeps what is not confirmed and sends it again; it may have been done.
+        context.owned.metering = None
         log.error("call not confirmed by the store", action=call.action, reason=str(error))
         metrics.store_errors.labels(type(error).__name__).inc()
         return _error(call, InternalError.code, "The record can't be kept now; send it again.")

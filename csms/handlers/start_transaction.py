@@ -35,6 +35,7 @@ def handle(
         owned.charge_point_id,
         request.connector_id,
     )
+    owned.metering = None
     started = stores.transactions.start(
         owned.charge_point_id,
         owned.epoch,

@@ -9,7 +9,7 @@ from csms.handlers.sampled import with_instants
 from csms.logs import get_logger
 from csms.protocol import confirmations, requests
 from csms.state import id_tags
-from csms.state.transactions import Stop, Stopped, stopped_commands
+from csms.state.transactions import Metered, Stop, Stopped, stopped_commands
 
 log = get_logger(__name__)
 
@@ -23,6 +23,7 @@ def handle(
     stores, owned = context.stores, context.owned
     id_tag = request.id_tag[:ID_TAG_MAX]
     stop = _stop(request, id_tag, context.now_ms)
+    owned.metering = None
     command = stores.transactions.stop_command(owned.charge_point_id, owned.epoch, stop)
     if id_tag:
         reply, tag_reply = stores.link.batch(command, id_tags.find_command(id_tag))
@@ -60,7 +61,9 @@ def _keep_loose(stop: Stop, context: CallContext) -> None:
     say."""
     if stop.transaction_data:
         context.stores.transactions.meter(
-            context.charge_point_id, context.owned.epoch, 0, None, stop.transaction_data, None
+            context.charge_point_id,
+            context.owned.epoch,
+            Metered(0, None, (), stop.transaction_data, None, 0, None),
         )
 
 

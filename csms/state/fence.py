@@ -12,7 +12,7 @@ from csms.state.link import Argument, Command, Link, Reply, Script
 
 STALE = "STALE"
 
-_FENCED = Script(
+FENCED = Script(
     "fenced",
     """
     -- KEYS[1] live of the charge point; ARGV: epoch, then each write as its length and its words
@@ -34,7 +34,7 @@ def fenced(charge_point_id: str, epoch: int, *writes: Command) -> Command:
     for write in writes:
         words.append(len(write))
         words.extend(write)
-    return _FENCED.call([keys.live(charge_point_id)], words)
+    return FENCED.call([keys.live(charge_point_id)], words)
 
 
 def write_fenced(

@@ -16,13 +16,15 @@ from csms.domain.authorization import ActiveTransaction, AuthorizationStatus
 from csms.domain.metering import MeterValue, Reading
 from csms.domain.transaction import (
     TRANSACTION_ID_MAX,
+    Metering,
+    RunningTransaction,
     Transaction,
     TransactionState,
     first_transaction_id,
 )
 from csms.errors import NotFound, StoreRefused
 from csms.state import keys
-from csms.state.fence import check
+from csms.state.fence import check, write_fenced
 from csms.state.id_tags import deactivate_command
 from csms.state.link import Argument, Command, Link, Reply, Script
 from csms.state.pages import Page, newest_first, pairs, scored
@@ -30,6 +32,7 @@ from csms.state.pages import Page, newest_first, pairs, scored
 ID_BLOCK = 50
 LOOSE_KEPT = 1_000
 ORPHANS_KEPT = 1_000
+_RUNNING = ("meter_start_wh", "started_at_ms", "energy_wh", "metered_at_ms")
 
 _ALLOCATE = Script(
     "allocate-transaction-ids",
@@ -124,59 +127,32 @@ STOP = Script(
     """,
 )
 
-METER = Script(
-    "meter-values",
+METER_CLOSED = Script(
+    "meter-values-of-closed",
     """
-    -- KEYS: 1 live, 2 open, 3 loose values, 4 readings
-    -- ARGV: 1 epoch, 2 connector, 3 stated id or '', 4 key prefix of transactions,
-    --       5 key prefix of meter values, 6 loose values kept, 7 reading or '',
-    --       8 energy register or '', 9 instant of the reading, 10.. score and member pairs
+    -- KEYS: 1 live, 2 transaction, 3 its values, 4 loose values
+    -- ARGV: 1 epoch, 2 loose values kept, 3 energy register or '', 4 instant of the register,
+    --       5.. score and member pairs
     if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'STALE'} end
-    if ARGV[7] ~= '' then
-      -- Queued values come late: what people look at goes by its own instant.
-      local shown = redis.call('HGET', KEYS[4], ARGV[2])
-      local shown_at = shown and tonumber(string.match(shown, '"at_ms":(%d+)')) or 0
-      if tonumber(ARGV[9]) >= shown_at then redis.call('HSET', KEYS[4], ARGV[2], ARGV[7]) end
+    local was = redis.call('HMGET', KEYS[2], 'state', 'meter_start_wh', 'energy_wh',
+      'metered_at_ms')
+    local kept = was[1] and KEYS[3] or KEYS[4]
+    for i = 5, #ARGV, 2 do redis.call('ZADD', kept, ARGV[i], ARGV[i + 1]) end
+    if not was[1] then
+      redis.call('ZREMRANGEBYRANK', kept, 0, -1 - tonumber(ARGV[2]))
+      return {'UNKNOWN', '0'}
     end
-    local id = ARGV[3]
-    local since = 0
-    if id == '' and ARGV[2] ~= '0' then
-      id = redis.call('HGET', KEYS[2], ARGV[2]) or ''
-      -- What was taken before the session is not of it; its first samples may be a little older
-      -- than its start.
-      if id ~= '' then
-        since = (tonumber(redis.call('HGET', ARGV[4] .. id, 'started_at_ms')) or 0) - 60000
-      end
-    end
-    local was = {}
-    if id ~= '' then
-      was = redis.call('HMGET', ARGV[4] .. id, 'state', 'meter_start_wh', 'energy_wh',
-        'metered_at_ms')
-    end
-    local of_session, of_none = false, false
-    for i = 10, #ARGV, 2 do
-      if was[1] and tonumber(ARGV[i]) >= since then
-        redis.call('ZADD', ARGV[5] .. id, ARGV[i], ARGV[i + 1])
-        of_session = true
-      else
-        redis.call('ZADD', KEYS[3], ARGV[i], ARGV[i + 1])
-        of_none = true
-      end
-    end
-    if of_none then redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[6])) end
-    if not of_session then return {'LOOSE', '0'} end
     local grown = 0
     local start = tonumber(was[2])
-    if ARGV[8] ~= '' and was[1] ~= 'stopped' and start >= 0 and start <= 1e12
-      and tonumber(ARGV[9]) >= (tonumber(was[4]) or 0) then
-      local energy = tonumber(ARGV[8]) - start
-      -- A register that counts from 0 in every session is below its own start.
-      if energy < 0 then energy = tonumber(was[3]) or 0 end
+    -- A stop has said how much it was; one that was superseded has only its values to tell.
+    if ARGV[3] ~= '' and was[1] == 'superseded' and start >= 0 and start <= 1e12
+      and tonumber(ARGV[4]) >= (tonumber(was[4]) or 0) and tonumber(ARGV[3]) >= start then
+      local energy = tonumber(ARGV[3]) - start
       grown = energy - (tonumber(was[3]) or 0)
-      redis.call('HSET', ARGV[4] .. id, 'energy_wh', string.format('%.0f', energy),
-        'metered_at_ms', ARGV[9])
+      redis.call('HSET', KEYS[2], 'energy_wh', string.format('%.0f', energy),
+        'metered_at_ms', ARGV[4])
     end
-    return {was[1], string.format('%.0f', grown), id}
+    return {was[1], string.format('%.0f', grown)}
     """,
 )
 
@@ -238,10 +214,27 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """transaction_id None: outside any transaction. grown_wh: energy not counted before."""
+    """What is to be recorded of a MeterValues.req.
 
+    transaction_id: of the one that of_session belongs to. energy_wh: its energy now, reckoned from
+    a register of metered_at_ms; None where that has not changed. reading: figures to be shown of
+    the connector, None where newer ones are.
+    """
+
+    connector_id: int
     transaction_id: int | None
-    is_open: bool
+    of_session: Sequence[MeterValue]
+    of_none: Sequence[MeterValue]
+    energy_wh: int | None
+    metered_at_ms: int
+    reading: Reading | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredClosed:
+    """is_known: it is a transaction of this charge point. grown_wh: energy not counted before."""
+
+    is_known: bool
     grown_wh: int
 
 
@@ -401,41 +394,97 @@ class Transactions:
             return Stopped(int(reply[1]), False, int(reply[2]), reply[3])
         return Stopped(int(reply[1]), True, int(reply[2]), reply[3], int(reply[4]), int(reply[5]))
 
-    def meter(
+    def metering(self, charge_point_id: str) -> Metering:
+        """What the process that holds the socket must know to reckon with meter values."""
+        open_reply, readings = self._link.batch(
+            ("HGETALL", keys.open_transactions_of(charge_point_id)),
+            ("HGETALL", keys.readings(charge_point_id)),
+        )
+        shown_at_ms = {int(c): orjson.loads(text)["at_ms"] for c, text in pairs(readings).items()}
+        opened = [(int(c), int(t)) for c, t in pairs(open_reply).items()]
+        if not opened:
+            return Metering({}, shown_at_ms)
+        rows = self._link.batch(
+            *[("HMGET", keys.transaction(charge_point_id, t), *_RUNNING) for _, t in opened]
+        )
+        running = {
+            connector_id: RunningTransaction(
+                transaction_id,
+                connector_id,
+                int(start_wh),
+                int(started_at_ms),
+                int(energy_wh) if energy_wh else None,
+                int(metered_at_ms or 0),
+            )
+            for (connector_id, transaction_id), (
+                start_wh,
+                started_at_ms,
+                energy_wh,
+                metered_at_ms,
+            ) in zip(opened, rows, strict=True)
+            if start_wh is not None
+        }
+        return Metering(running, shown_at_ms)
+
+    def meter(self, charge_point_id: str, epoch: int, metered: Metered) -> None:
+        """Record meter values of a transaction that runs, or of none. Raises StaleEpoch.
+
+        The values themselves need no fence: content is their name, so that whoever writes them
+        writes the same, and a kilobyte of them need not pass through a script.
+        """
+        writes: list[Command] = []
+        others: list[Command] = []
+        if metered.energy_wh is not None:
+            key = keys.transaction(charge_point_id, metered.transaction_id or 0)
+            at_ms = metered.metered_at_ms
+            writes.append(("HSET", key, "energy_wh", metered.energy_wh, "metered_at_ms", at_ms))
+        if metered.reading is not None:
+            reading = orjson.dumps(metered.reading)
+            key = keys.readings(charge_point_id)
+            writes.append(("HSET", key, metered.connector_id, reading))
+        if metered.of_session:
+            key = keys.meter_values(charge_point_id, metered.transaction_id or 0)
+            others.append(("ZADD", key, *_scored(metered.connector_id, metered.of_session)))
+        if metered.of_none:
+            key = keys.loose_meter_values(charge_point_id)
+            others.append(("ZADD", key, *_scored(metered.connector_id, metered.of_none)))
+            others.append(("ZREMRANGEBYRANK", key, 0, -1 - LOOSE_KEPT))
+        write_fenced(self._link, charge_point_id, epoch, writes, *others)
+
+    def show(self, charge_point_id: str, epoch: int, connector_id: int, reading: Reading) -> None:
+        """The figures to be shown of a connector. Raises StaleEpoch."""
+        write = ("HSET", keys.readings(charge_point_id), connector_id, orjson.dumps(reading))
+        write_fenced(self._link, charge_point_id, epoch, [write])
+
+    def meter_closed(
         self,
         charge_point_id: str,
         epoch: int,
         connector_id: int,
-        transaction_id: int | None,
+        transaction_id: int,
         meter_values: Sequence[MeterValue],
         reading: Reading | None,
-    ) -> Metered:
-        """Record meter values; those stored already are known by content. Raises StaleEpoch."""
+    ) -> MeteredClosed:
+        """Record meter values of a transaction that does not run (any more). Raises StaleEpoch."""
+        register_wh = None if reading is None else reading.energy_wh
         reply = self._link.run(
-            METER,
+            METER_CLOSED,
             [
                 keys.live(charge_point_id),
-                keys.open_transactions_of(charge_point_id),
+                keys.transaction(charge_point_id, transaction_id),
+                keys.meter_values(charge_point_id, transaction_id),
                 keys.loose_meter_values(charge_point_id),
-                keys.readings(charge_point_id),
             ],
             [
                 epoch,
-                connector_id,
-                "" if transaction_id is None else transaction_id,
-                keys.transaction(charge_point_id, ""),
-                keys.meter_values(charge_point_id, ""),
                 LOOSE_KEPT,
-                "" if reading is None else orjson.dumps(reading),
-                "" if reading is None or reading.energy_wh is None else reading.energy_wh,
+                "" if register_wh is None else register_wh,
                 0 if reading is None else reading.at_ms,
                 *_scored(connector_id, meter_values),
             ],
         )
         check(reply, charge_point_id)
-        if reply[0] == "LOOSE":
-            return Metered(None, False, 0)
-        return Metered(int(reply[2]), reply[0] == TransactionState.OPEN, int(reply[1]))
+        return MeteredClosed(reply[0] != "UNKNOWN", int(reply[1]))
 
     def find(self, charge_point_id: str, transaction_id: int) -> Transaction | None:
         fields = pairs(

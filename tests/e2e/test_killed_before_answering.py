@@ -12,7 +12,7 @@ import websockets
 from system import Api, System, Web, eventually, in_a_thread
 from websockets.sync.client import ClientConnection, connect
 
-from csms.state import transactions
+from csms.state import fence, transactions
 from csms.state.link import Script
 
 pytestmark = pytest.mark.e2e
@@ -35,7 +35,7 @@ FOLLOWS: dict[str, dict[str, Any]] = {
 }
 SCRIPTS = {
     "StartTransaction": transactions.START,
-    "MeterValues": transactions.METER,
+    "MeterValues": fence.FENCED,
     "StopTransaction": transactions.STOP,
 }
 
