@@ -6,7 +6,7 @@ whatever dies afterwards nobody sends it again.
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from csms import metrics
@@ -97,7 +97,7 @@ class Delivery:
         """Settle the command an answer belongs to; the CALL it answered, None for a stranger's."""
         if isinstance(answer, CallResult):
             # Some tell their keys when asked for their configuration: nothing keeps them.
-            answer = replace(answer, payload=mask_values(answer.payload))
+            answer = CallResult(answer.unique_id, mask_values(answer.payload))
         found = pending.settle(answer.unique_id)
         if found is None:
             log.warning("answer to no call of ours", unique_id=answer.unique_id)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from csms.domain.timestamps import Timestamp
+from csms.domain.values import frame_value
 
 
 class ChargePointStatus(StrEnum):
@@ -54,7 +55,7 @@ class LastError:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Connector:
     """connector_id 0 is the charge point itself. raw_error_code is set where what was sent is not
     in the specification's list; error_code is then OtherError."""

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypedDict
+
+from csms.domain.values import frame_value
 
 
 class SampledValue(TypedDict, total=False):
@@ -30,7 +31,7 @@ REGISTER_MAX_WH = 10**12
 POWER_MAX_W = 10**9
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class MeterValue:
     """Samples taken at one moment. timestamp is the text as sent, at_ms what it is read as."""
 
@@ -39,7 +40,7 @@ class MeterValue:
     sampled_values: Sequence[SampledValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Reading:
     """The figures people look at, of the newest meter value that has any of them."""
 

@@ -1,8 +1,9 @@
 """Reads the timestamps charge points send, however they are written."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from csms.domain.values import frame_value
 
 EARLIEST_MS = (
     1_420_070_400_000  # 2015-01-01: OCPP 1.6 is of that year; a clock before it is not set
@@ -19,7 +20,7 @@ _LENIENT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Timestamp:
     """An instant a charge point stated.
 

@@ -6,6 +6,7 @@ from csms.config import Settings
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
 from csms.domain.connector import Connector
 from csms.domain.transaction import Metering
+from csms.domain.values import frame_value
 from csms.state.stores import Stores
 
 
@@ -32,7 +33,7 @@ class OwnedChargePoint:
         self.charge_point_id = self.record.charge_point_id
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class CallContext:
     """now_ms: when the CALL arrived."""
 

@@ -1,10 +1,10 @@
 """What we answer, as values: one class an Action, each with its payload as on the wire."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from csms.clock import text_of
 from csms.domain.authorization import IdTagInfo
+from csms.domain.values import frame_value
 
 
 def _id_tag_info(info: IdTagInfo) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def _id_tag_info(info: IdTagInfo) -> dict[str, Any]:
     return payload
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Empty:
     """The confirmation of every message that is only told."""
 
@@ -24,7 +24,7 @@ class Empty:
         return {}
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Authorize:
     id_tag_info: IdTagInfo
 
@@ -32,7 +32,7 @@ class Authorize:
         return {"idTagInfo": _id_tag_info(self.id_tag_info)}
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class BootNotification:
     """interval_s: heartbeat interval when Accepted, else the wait before the next boot (4.2)."""
 
@@ -48,7 +48,7 @@ class BootNotification:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class DataTransfer:
     status: str
 
@@ -56,7 +56,7 @@ class DataTransfer:
         return {"status": self.status}
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Heartbeat:
     current_time_ms: int
 
@@ -64,7 +64,7 @@ class Heartbeat:
         return {"currentTime": text_of(self.current_time_ms)}
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class StartTransaction:
     transaction_id: int
     id_tag_info: IdTagInfo
@@ -76,7 +76,7 @@ class StartTransaction:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class StopTransaction:
     """Without an idTag there is nothing to say of one (4.10)."""
 

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import orjson
+
+from csms.domain.values import frame_value
 
 UNIQUE_ID_MAX = 36
 # Longer ids break the rule, but an answer that echoes them serves their sender better than none.
@@ -17,20 +19,20 @@ DEPTH_TOLERATED = 250
 Payload = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Call:
     unique_id: str
     action: str
     payload: Any  # as received: what it must be is the reader's business
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class CallResult:
     unique_id: str
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class CallError:
     unique_id: str
     code: str

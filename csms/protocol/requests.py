@@ -9,45 +9,46 @@ from dataclasses import dataclass
 from typing import Any
 
 from csms.domain.metering import SampledValue
+from csms.domain.values import frame_value
 from csms.protocol.salvage import Policy, salvage
 from csms.protocol.schemas import REQUESTS_RECEIVED, Schema
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Authorize:
     id_tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class BootNotification:
     """facts: all fields as sent, under their OCPP names; vendor and model may be empty."""
 
     facts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class DataTransfer:
     vendor_id: str
     message_id: str
     data: str
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class DiagnosticsStatusNotification:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class FirmwareStatusNotification:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Heartbeat:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class RawMeterValue:
     """timestamp None: it was missing."""
 
@@ -55,14 +56,14 @@ class RawMeterValue:
     sampled_values: Sequence[SampledValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class MeterValues:
     connector_id: int
     transaction_id: int | None
     meter_values: Sequence[RawMeterValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class StartTransaction:
     """meter_start_wh and timestamp None: they were missing or of no use."""
 
@@ -73,7 +74,7 @@ class StartTransaction:
     reservation_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class StatusNotification:
     connector_id: int
     status: str
@@ -84,7 +85,7 @@ class StatusNotification:
     vendor_error_code: str
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class StopTransaction:
     """reason absent means Local (errata EJ 2.6)."""
 

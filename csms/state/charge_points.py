@@ -235,11 +235,12 @@ class ChargePoints:
     ) -> None:
         """Keep what a connector said, and move it in the index of statuses. Raises StaleEpoch."""
         moves: list[Command] = []
+        number = connector.connector_id
         if before is None or before.status != connector.status:
             if before is not None:
-                moves.append(index_command("SREM", charge_point_id, before))
+                moves.append(index_command("SREM", charge_point_id, number, before.status))
             if is_counted(connector):
-                moves.append(index_command("SADD", charge_point_id, connector))
+                moves.append(index_command("SADD", charge_point_id, number, connector.status))
         write_fenced(
             self._link,
             charge_point_id,
@@ -273,10 +274,11 @@ def is_counted(connector: Connector) -> bool:
     return connector.connector_id > 0 or connector.status is ChargePointStatus.FAULTED
 
 
-def index_command(verb: str, charge_point_id: str, connector: Connector) -> Command:
+def index_command(
+    verb: str, charge_point_id: str, connector_id: int, status: ChargePointStatus
+) -> Command:
     """verb: SADD or SREM; may be repeated."""
-    member = f"{charge_point_id}/{connector.connector_id}"
-    return (verb, keys.connectors_in(connector.status), member)
+    return (verb, keys.connectors_in(status), f"{charge_point_id}/{connector_id}")
 
 
 def read_connectors(reply: Sequence[str]) -> list[Connector]:

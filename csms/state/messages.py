@@ -46,36 +46,21 @@ class Messages:
         answered_at_ms: int = 0,
     ) -> None:
         """Note a frame of the charge point and what it was answered ("" for nothing)."""
-        self._link.post(
-            "XADD",
-            keys.messages(charge_point_id),
-            "MAXLEN",
-            "~",
-            self._kept,
-            "*",
-            "r",
-            mask_frame(frame)[:FRAME_MAX],
-            "t",
-            at_ms,
-            "a",
-            answer[:FRAME_MAX],
-            "u",
-            answered_at_ms,
+        shown = mask_frame(frame)[:FRAME_MAX]
+        self._note(
+            charge_point_id,
+            f"r {at_ms} {answered_at_ms} {len(shown)} {shown}{answer[:FRAME_MAX]}",
         )
 
     def sent(self, charge_point_id: str, frame: str, at_ms: int) -> None:
         """Note a CALL of ours."""
+        shown = mask_frame(frame)[:FRAME_MAX]
+        self._note(charge_point_id, f"s {at_ms} 0 {len(shown)} {shown}")
+
+    def _note(self, charge_point_id: str, exchange: str) -> None:
+        # One field: to pack and to keep four costs 2 µs more, with every frame.
         self._link.post(
-            "XADD",
-            keys.messages(charge_point_id),
-            "MAXLEN",
-            "~",
-            self._kept,
-            "*",
-            "s",
-            mask_frame(frame)[:FRAME_MAX],
-            "t",
-            at_ms,
+            "XADD", keys.messages(charge_point_id), "MAXLEN", "~", self._kept, "*", "e", exchange
         )
 
     def page(self, charge_point_id: str, cursor: str | None, limit: int) -> Page[Message]:
@@ -93,11 +78,11 @@ class Messages:
 
 
 def _unfold(entry: str, reply: Sequence[str]) -> list[Message]:
-    fields = pairs(reply)
-    at_ms = int(fields["t"])
-    if "s" in fields:
-        return [Message(entry, "sent", at_ms, fields["s"])]
-    received = Message(entry, "received", at_ms, fields["r"])
-    if not fields.get("a"):
+    kind, at_ms, answered_at_ms, length, texts = pairs(reply)["e"].split(" ", 4)
+    frame, answer = texts[: int(length)], texts[int(length) :]
+    if kind == "s":
+        return [Message(entry, "sent", int(at_ms), frame)]
+    received = Message(entry, "received", int(at_ms), frame)
+    if not answer:
         return [received]
-    return [Message(entry, "sent", int(fields["u"]), fields["a"]), received]
+    return [Message(entry, "sent", int(answered_at_ms), answer), received]

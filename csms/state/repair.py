@@ -4,8 +4,6 @@ Walks the fleet a slice at a time, round and round; every step may be repeated a
 living system.
 """
 
-from dataclasses import replace
-
 from csms.domain.authorization import ActiveTransaction, AuthorizationStatus
 from csms.domain.connector import ChargePointStatus
 from csms.domain.transaction import Transaction, TransactionState
@@ -64,7 +62,8 @@ class Repair:
                     index_command(
                         "SADD" if here else "SREM",
                         charge_point_id,
-                        replace(connector, status=status),
+                        connector.connector_id,
+                        status,
                     )
                 )
         if commands:

@@ -22,6 +22,7 @@ from csms.domain.transaction import (
     TransactionState,
     first_transaction_id,
 )
+from csms.domain.values import frame_value
 from csms.errors import NotFound, StoreRefused
 from csms.state import keys
 from csms.state.fence import check, write_fenced
@@ -212,7 +213,7 @@ class Stopped:
     grown_wh: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frame_value
 class Metered:
     """What is to be recorded of a MeterValues.req.
 
