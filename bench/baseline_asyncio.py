@@ -17,7 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,8 @@ from websockets.typing import Subprotocol
 HEARTBEAT_INTERVAL_S = 300
 MESSAGES_KEPT = 200
 GATHERED_WRITTEN_EVERY_S = 5.0
+MESSAGES_WRITTEN_EVERY_S = 0.3
+MESSAGES_KEPT_S = 90 * 86_400
 STORE_CONNECTIONS = 50
 ENERGY = "Energy.Active.Import.Register"
 ENERGY_KEPT_S = 400 * 86_400
@@ -123,8 +125,16 @@ class MemoryRecords:
 class RedisRecords:
     """The keys and values of csms/state, written by redis.asyncio."""
 
-    def __init__(self, client: "redis.asyncio.Redis", charge_point_id: str) -> None:
+    def __init__(
+        self,
+        client: "redis.asyncio.Redis",
+        charge_point_id: str,
+        gathered: defaultdict[str, list[str]] | None,
+    ) -> None:
+        """gathered: the message log by key, written for all charge points together; None writes
+        it with each message."""
         self._client = client
+        self._gathered = gathered
         self._id = charge_point_id
         self._key = f"csms:{{{charge_point_id}}}"
         self._writes: Pipeline | None = None
@@ -198,16 +208,23 @@ class RedisRecords:
         pipeline.zrem("csms:open-transactions", member)
 
     async def exchange(self, frame: str, answer: str) -> None:
-        pipeline = self._pipeline
         at_ms = now_ms()
-        pipeline.xadd(
-            f"{self._key}:messages",
-            {"r": frame, "t": at_ms, "a": answer, "u": at_ms},
-            maxlen=MESSAGES_KEPT,
-            approximate=True,
-        )
-        self._writes = None
-        await pipeline.execute()
+        key = f"{self._key}:messages"
+        exchange = f"{at_ms} r {at_ms} {at_ms} {len(frame)} {frame}{answer}"
+        if self._gathered is not None:
+            self._gathered[key].append(exchange)
+        else:
+            # One command, as one would write it; a list is for many at once.
+            self._pipeline.xadd(key, {"e": exchange}, maxlen=MESSAGES_KEPT, approximate=True)
+        pipeline, self._writes = self._writes, None
+        if pipeline is not None:
+            await pipeline.execute()
+
+
+def _log(pipeline: Pipeline, key: str, exchanges: list[str]) -> None:
+    pipeline.rpush(key, *exchanges)
+    pipeline.ltrim(key, -MESSAGES_KEPT, -1)
+    pipeline.expire(key, MESSAGES_KEPT_S)
 
 
 def _figures(samples: Sequence[Payload]) -> dict[str, float]:
@@ -329,11 +346,14 @@ class CentralSystem(ChargePoint):  # type: ignore[misc]  # the package has no ty
 class Server:
     """All connections; client None keeps everything in memory."""
 
-    def __init__(self, client: "redis.asyncio.Redis | None") -> None:
+    def __init__(self, client: "redis.asyncio.Redis | None", *, gathers: bool) -> None:
+        """gathers: whether the message log is written for all together, a few times a second."""
         self._client = client
+        self._gathers = gathers
         self._connected: dict[str, CentralSystem] = {}
         self._ids = itertools.count(1)
         self._energy: Counter[str] = Counter()
+        self._messages: defaultdict[str, list[str]] = defaultdict(list)
 
     async def connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None
@@ -349,7 +369,19 @@ class Server:
     def _records(self, charge_point_id: str) -> Records:
         if self._client is None:
             return MemoryRecords(self._ids)
-        return RedisRecords(self._client, charge_point_id)
+        return RedisRecords(
+            self._client, charge_point_id, self._messages if self._gathers else None
+        )
+
+    async def write_messages(self) -> None:
+        """The message log, a few times a second for all, as ours."""
+        while self._client is not None:
+            await asyncio.sleep(MESSAGES_WRITTEN_EVERY_S)
+            pipeline = self._client.pipeline(transaction=False)
+            for key, exchanges in self._messages.items():
+                _log(pipeline, key, exchanges)
+            self._messages.clear()
+            await pipeline.execute()
 
     async def write_gathered(self) -> None:
         """Signs of life and the day's energy, every few seconds for all, as ours."""
@@ -366,7 +398,7 @@ class Server:
             await pipeline.execute()
 
 
-async def run(port: int, redis_url: str | None) -> None:
+async def run(port: int, redis_url: str | None, *, gathers: bool) -> None:
     client = None
     if redis_url is not None:
         # The default pool raises for the 101st message in hand instead of making it wait.
@@ -375,11 +407,11 @@ async def run(port: int, redis_url: str | None) -> None:
         )
         client = redis.asyncio.Redis(connection_pool=pool)
         await client.ping()
-    server = Server(client)
+    server = Server(client, gathers=gathers)
     async with serve(
         server.connected, "127.0.0.1", port, subprotocols=[Subprotocol("ocpp1.6")], compression=None
     ):
-        await server.write_gathered()
+        await asyncio.gather(server.write_gathered(), server.write_messages())
         await asyncio.get_running_loop().create_future()
 
 
@@ -389,8 +421,9 @@ def main() -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--memory", action="store_true")
     where.add_argument("--redis", metavar="URL")
+    parser.add_argument("--gather", action="store_true", help="write the message log as ours")
     asked = parser.parse_args()
-    asyncio.run(run(asked.port, asked.redis))
+    asyncio.run(run(asked.port, asked.redis, gathers=asked.gather))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from statistics import median
 
 from bench.load import Measured
 from bench.profiling import Place, Profile
-from bench.servers import CONTESTANTS, IN_MEMORY, OURS, ROOT, WITH_REDIS
+from bench.servers import CONTESTANTS, GATHERING, IN_MEMORY, OURS, ROOT, WITH_REDIS
 
 PATH = ROOT / "docs" / "performance.md"
 _PACKAGES = (
@@ -52,7 +52,7 @@ def table(rounds: Rounds) -> str:
             f"| {_median(run.latency_ms(0.99) for run in runs):.0f} |"
         )
     rows.append("")
-    for other in (WITH_REDIS, IN_MEMORY):
+    for other in (WITH_REDIS, IN_MEMORY, GATHERING):
         found = ratios(rounds, other.name)
         rows.append(
             f"- This system to {other.name}: **{median(found):.1f}×** "

@@ -62,10 +62,16 @@ def _asyncio_with_redis(port: int, store_url: str) -> tuple[Sequence[str], Mappi
     return ("-m", "bench.baseline_asyncio", "--port", str(port), "--redis", store_url), {}
 
 
+def _asyncio_gathering(port: int, store_url: str) -> tuple[Sequence[str], Mapping[str, str]]:
+    arguments, environ = _asyncio_with_redis(port, store_url)
+    return (*arguments, "--gather"), environ
+
+
 OURS = Contestant("this system", True, _ours)
 IN_MEMORY = Contestant("asyncio, in memory", False, _asyncio_in_memory)
 WITH_REDIS = Contestant("asyncio, with redis.asyncio", True, _asyncio_with_redis)
-CONTESTANTS = (OURS, IN_MEMORY, WITH_REDIS)
+GATHERING = Contestant("the same, gathering its log", True, _asyncio_gathering)
+CONTESTANTS = (OURS, IN_MEMORY, WITH_REDIS, GATHERING)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from csms.state.embedded import EmbeddedStore
 from csms.state.link import MultiplexedLink
 from csms.state.link_sync import SyncLink
 from csms.state.stores import Stores
-from csms.state.transactions import Start, Stop, started_commands, stopped_commands
+from csms.state.transactions import Metered, Start, Stop, started_commands, stopped_commands
 from workers.housekeeping import pack_closed
 
 PROCESS = "bench-0123456789ab"
@@ -101,8 +101,15 @@ class Fleet:
                 at_ms += 1_000
                 frame, answer = self._exchange(kinds[number % len(kinds)], at_ms)
                 self._stores.messages.received(name, frame, at_ms, answer, at_ms + 3)
-            self._settle_posts()
+                if number % 20 == 19:
+                    self._write_messages()
+            self._write_messages()
         return len(self._names)
+
+    def _write_messages(self) -> None:
+        for _ in self._stores.messages.write():
+            pass
+        self._settle_posts()
 
     def _exchange(self, kind: str, at_ms: int) -> tuple[str, str]:
         unique_id = f"{self._random.getrandbits(128):032x}"
@@ -176,8 +183,13 @@ class Fleet:
         stores.link.post(*id_tags.activate_command(id_tag, active))
         for minute in range(values):
             value = self._meter_value(at_ms + minute * 60_000, meter_start_wh, minute)
+            reading = read_latest([value])
+            register_wh = reading.energy_wh if reading and reading.energy_wh is not None else 0
+            energy_wh = register_wh - meter_start_wh
             stores.transactions.meter(
-                name, epoch, connector_id, transaction_id, [value], read_latest([value])
+                name,
+                epoch,
+                Metered(connector_id, transaction_id, [value], (), energy_wh, value.at_ms, reading),
             )
         self._stop(name, epoch, transaction_id, meter_start_wh, at_ms + values * 60_000)
         for command in stopped_commands(name, transaction_id):

@@ -83,6 +83,7 @@ class Line:
 
     def answer(self, call, now_ms=NOON_MS):
         reply = answer(call, CallContext(self.owned, self.stores, SETTINGS, now_ms))
+        self.stores.charge_points.write_moves()  # what the process does a few times a second
         frame = orjson.loads(encode(reply))
         assert frame[1] == call.unique_id
         if isinstance(reply, CallResult):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from csms import metrics
 from csms.domain.connector import CONNECTOR_MAX
 from csms.domain.metering import MeterValue, Reading, read_latest
 from csms.domain.transaction import Metering, RunningTransaction, usable_transaction_id
@@ -104,4 +103,3 @@ def _to_be_shown(connector_id: int, reading: Reading | None, metering: Metering)
 def _count(grown_wh: int, context: CallContext) -> None:
     if grown_wh > 0:
         context.stores.overviews.add_energy(grown_wh, context.now_ms)
-        metrics.energy_delivered.inc(grown_wh)

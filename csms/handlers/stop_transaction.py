@@ -79,7 +79,6 @@ def _follow_up(transaction_id: int, stopped: Stopped, reason: str, context: Call
         return
     if stopped.grown_wh > 0:
         stores.overviews.add_energy(stopped.grown_wh, context.now_ms)
-        metrics.energy_delivered.inc(stopped.grown_wh)
     metrics.transactions.labels(_reason_label(reason)).inc()
     stores.changed.add(charge_point_id)
     log.info(

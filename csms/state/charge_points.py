@@ -65,6 +65,8 @@ class ChargePoints:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        # By charge point and connector: the status the index knows, and the one it should.
+        self._moved: dict[tuple[str, int], tuple[ChargePointStatus | None, ChargePointStatus]] = {}
 
     def find(self, charge_point_id: str) -> ChargePoint | None:
         fields = pairs(self._link.call("HGETALL", keys.charge_point(charge_point_id)))
@@ -233,28 +235,26 @@ class ChargePoints:
     def record_connector(
         self, charge_point_id: str, epoch: int, connector: Connector, before: Connector | None
     ) -> None:
-        """Keep what a connector said, and move it in the index of statuses. Raises StaleEpoch."""
-        moves: list[Command] = []
+        """Keep what a connector said. Raises StaleEpoch."""
         number = connector.connector_id
-        if before is None or before.status != connector.status:
-            if before is not None:
-                moves.append(index_command("SREM", charge_point_id, number, before.status))
-            if is_counted(connector):
-                moves.append(index_command("SADD", charge_point_id, number, connector.status))
+        key = keys.connectors(charge_point_id)
         write_fenced(
-            self._link,
-            charge_point_id,
-            epoch,
-            [
-                (
-                    "HSET",
-                    keys.connectors(charge_point_id),
-                    connector.connector_id,
-                    orjson.dumps(connector),
-                )
-            ],
-            *moves,
+            self._link, charge_point_id, epoch, [("HSET", key, number, orjson.dumps(connector))]
         )
+        was = before.status if before is not None else None
+        if was is not connector.status:
+            moved = self._moved.get((charge_point_id, number))
+            self._moved[charge_point_id, number] = (moved[0] if moved else was, connector.status)
+
+    def write_moves(self) -> None:
+        """Move connectors in the index of statuses: a few times a second for all charge points,
+        since only figures are read from it. What a crash loses the repair finds."""
+        moved, self._moved = self._moved, {}
+        for (charge_point_id, number), (was, status) in moved.items():
+            if was is not None and was is not status:
+                self._link.post(*index_command("SREM", charge_point_id, number, was))
+            if is_counted(number, status):
+                self._link.post(*index_command("SADD", charge_point_id, number, status))
 
     def connectors(self, charge_point_id: str) -> list[Connector]:
         """All it has spoken of, by number."""
@@ -268,10 +268,10 @@ class ChargePoints:
         return [read_connectors(reply) for reply in replies]
 
 
-def is_counted(connector: Connector) -> bool:
+def is_counted(connector_id: int, status: ChargePointStatus) -> bool:
     """Whether the fleet's figures count it: connector 0 is no place to charge, but its fault
     is the whole charge point's."""
-    return connector.connector_id > 0 or connector.status is ChargePointStatus.FAULTED
+    return connector_id > 0 or status is ChargePointStatus.FAULTED
 
 
 def index_command(

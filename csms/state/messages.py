@@ -1,22 +1,26 @@
 """The OCPP message log of each charge point: both directions, capped, secrets masked.
 
-An exchange is one entry, written after its answer is known, together with whatever else goes to
-the store then; nobody waits for it.
+Exchanges are gathered for a fraction of a second and written together: the log is for people, so
+that nobody waits for it, and the last moment of a process that is killed is missing from it.
 """
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from csms.domain.secrets import mask_frame
 from csms.errors import FieldError
 from csms.state import keys
 from csms.state.link import Link
-from csms.state.pages import Page, pairs
+from csms.state.pages import Page
 
 FRAME_MAX = 8_192
-# Ids of stream entries are two 64-bit numbers; the store takes longer ones for an error.
-_ENTRY = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+# A charge point that says more than this between two writes loses the older of it.
+GATHERED_MAX = 200
+# How long the log of a charge point stays that says nothing any more, or was deleted.
+SILENT_KEPT_S = 90 * 86_400
+_CURSOR = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,14 @@ class Message:
 
 
 class Messages:
-    """kept: how many exchanges a charge point's log holds, about."""
+    """kept: how many exchanges a charge point's log holds."""
 
     def __init__(self, link: Link, kept: int) -> None:
         self._link = link
         self._kept = kept
+        self._gathered: dict[str, list[str]] = {}
+        # Tells exchanges of the same millisecond apart.
+        self._numbers = itertools.count()
 
     def received(
         self,
@@ -49,36 +56,75 @@ class Messages:
         shown = mask_frame(frame)[:FRAME_MAX]
         self._note(
             charge_point_id,
-            f"r {at_ms} {answered_at_ms} {len(shown)} {shown}{answer[:FRAME_MAX]}",
+            f"{at_ms}-{next(self._numbers)} r {at_ms} {answered_at_ms} {len(shown)} "
+            f"{shown}{answer[:FRAME_MAX]}",
         )
 
     def sent(self, charge_point_id: str, frame: str, at_ms: int) -> None:
         """Note a CALL of ours."""
         shown = mask_frame(frame)[:FRAME_MAX]
-        self._note(charge_point_id, f"s {at_ms} 0 {len(shown)} {shown}")
+        self._note(
+            charge_point_id, f"{at_ms}-{next(self._numbers)} s {at_ms} 0 {len(shown)} {shown}"
+        )
 
     def _note(self, charge_point_id: str, exchange: str) -> None:
-        # One field: to pack and to keep four costs 2 µs more, with every frame.
-        self._link.post(
-            "XADD", keys.messages(charge_point_id), "MAXLEN", "~", self._kept, "*", "e", exchange
-        )
+        gathered = self._gathered.get(charge_point_id)
+        if gathered is None:
+            self._gathered[charge_point_id] = [exchange]
+        else:
+            gathered.append(exchange)
+
+    def write(self) -> Iterator[None]:
+        """Write what was gathered, a charge point at a step, so that others get their turn."""
+        while self._gathered:
+            charge_point_id = next(iter(self._gathered))
+            self._write_of(charge_point_id)
+            yield
+
+    def _write_of(self, charge_point_id: str) -> None:
+        exchanges = self._gathered.pop(charge_point_id, None)
+        if exchanges:
+            key = keys.messages(charge_point_id)
+            self._link.post("RPUSH", key, *exchanges[-GATHERED_MAX:])
+            self._link.post("LTRIM", key, -self._kept, -1)
+            self._link.post("EXPIRE", key, SILENT_KEPT_S)
 
     def page(self, charge_point_id: str, cursor: str | None, limit: int) -> Page[Message]:
         """Newest first; limit counts exchanges. Raises FieldError for a foreign cursor."""
-        if cursor is not None and not _ENTRY.fullmatch(cursor):
+        if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise FieldError("cursor", "is not one this list gave out")
-        highest = f"({cursor}" if cursor else "+"
-        entries = self._link.call(
-            "XREVRANGE", keys.messages(charge_point_id), highest, "-", "COUNT", limit + 1
-        )
+        self._write_of(charge_point_id)
         messages: list[Message] = []
-        for entry, fields in entries[:limit]:
-            messages += _unfold(entry, fields)
-        return Page(messages, entries[limit - 1][0] if len(entries) > limit else None)
+        shown = 0
+        last = ""
+        passed = cursor is None
+        for exchange in self._newest_first(charge_point_id, limit + 1):
+            entry = exchange[: exchange.index(" ")]
+            if not passed:
+                passed = entry == cursor
+            elif shown == limit:
+                return Page(messages, last)
+            else:
+                messages += _unfold(exchange)
+                shown, last = shown + 1, entry
+        return Page(messages, None)
+
+    def _newest_first(self, charge_point_id: str, step: int) -> Iterator[str]:
+        """All exchanges, read a few at a time."""
+        key = keys.messages(charge_point_id)
+        seen: set[str] = set()
+        for behind in range(0, self._kept, step):
+            exchanges = self._link.call("LRANGE", key, -behind - step, -behind - 1)
+            for exchange in reversed(exchanges):
+                if exchange not in seen:  # what came meanwhile has moved some further back
+                    seen.add(exchange)
+                    yield exchange
+            if len(exchanges) < step:
+                return
 
 
-def _unfold(entry: str, reply: Sequence[str]) -> list[Message]:
-    kind, at_ms, answered_at_ms, length, texts = pairs(reply)["e"].split(" ", 4)
+def _unfold(exchange: str) -> list[Message]:
+    entry, kind, at_ms, answered_at_ms, length, texts = exchange.split(" ", 5)
     frame, answer = texts[: int(length)], texts[int(length) :]
     if kind == "s":
         return [Message(entry, "sent", int(at_ms), frame)]

@@ -51,9 +51,10 @@ class Overviews:
         day = text_of(now_ms)[:10]
         self._grown_wh[day] = self._grown_wh.get(day, 0) + grown_wh
 
-    def write_energy(self) -> None:
-        """A few times a second for all charge points; nobody waits for it."""
+    def write_energy(self) -> int:
+        """A few times a second for all charge points; nobody waits for it. How much it was."""
         grown, self._grown_wh = self._grown_wh, {}
         for day, grown_wh in grown.items():
             self._link.post("INCRBY", keys.energy_of_day(day), grown_wh)
             self._link.post("EXPIRE", keys.energy_of_day(day), ENERGY_KEPT_S)
+        return sum(grown.values())

@@ -57,7 +57,7 @@ class Repair:
             commands += _index(transaction)
         for connector in self._charge_points.connectors(charge_point_id):
             for status in ChargePointStatus:
-                here = connector.status is status and is_counted(connector)
+                here = connector.status is status and is_counted(connector.connector_id, status)
                 commands.append(
                     index_command(
                         "SADD" if here else "SREM",

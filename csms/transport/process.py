@@ -34,6 +34,8 @@ SEEN_S = 5.0
 SWEEP_S = 2.0
 SWEEPER_LEASE_MS = 10_000
 PER_SWEEP_MAX = 500
+# Charge points whose messages are written before others get their turn.
+LOGS_PER_TURN = 100
 TRY_AGAIN_LATER = 1013
 
 
@@ -249,10 +251,17 @@ class Process:
                 connection.displace()
 
     def _publish(self) -> None:
-        self._stores.overviews.write_energy()
+        metrics.energy_delivered.inc(self._stores.overviews.write_energy())
+        self._stores.charge_points.write_moves()
+        self._write_messages()
         changed = self._stores.changed.take()
         if changed:
             self._stores.events.publish(changed)
+
+    def _write_messages(self) -> None:
+        for number, _ in enumerate(self._stores.messages.write()):
+            if number % LOGS_PER_TURN == LOGS_PER_TURN - 1:
+                gevent.sleep(0)
 
     def _tick(self) -> None:
         at_ms = now_ms()

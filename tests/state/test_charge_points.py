@@ -127,6 +127,7 @@ def test_a_deleted_charge_point_is_gone_but_its_transactions_stay(stores):
     epoch = connected(stores)
     stores.charge_points.record_connector("CP001", epoch, connector(), None)
     stores.messages.sent("CP001", "frame", NOON_MS)
+    list(stores.messages.write())
     stores.link.call("HSET", keys.transaction("CP001", 7), "state", "stopped")
 
     stores.charge_points.delete("CP001")
