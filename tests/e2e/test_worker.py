@@ -12,7 +12,7 @@ from csms.domain.metering import MeterValue
 from csms.state import keys
 from csms.state.link_sync import SyncLink
 from csms.state.stores import Stores
-from csms.state.transactions import Start, Stop, started_commands, stopped_commands
+from csms.state.transactions import Metered, Start, Stop, started_commands, stopped_commands
 
 pytestmark = pytest.mark.e2e
 
@@ -42,7 +42,8 @@ def closed_transaction(stores: Stores) -> int:
     started = stores.transactions.start("CP001", epoch, 7, start, AuthorizationStatus.ACCEPTED)
     transaction_id = started.transaction_id
     value = MeterValue(NOW_MS, "2026-11-18T10:00:00Z", [{"value": "5"}])
-    stores.transactions.meter("CP001", epoch, 1, transaction_id, [value], None)
+    metered = Metered(1, transaction_id, [value], (), None, 0, None)
+    stores.transactions.meter("CP001", epoch, metered)
     stop = Stop(transaction_id, 7, 10, NOW_MS, "", NOW_MS, "Local", "", (), ())
     stores.link.call(*stores.transactions.stop_command("CP001", epoch, stop))
     stores.link.batch(
