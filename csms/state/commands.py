@@ -362,6 +362,11 @@ class Commands:
         waiting: list[str] = self._link.call("SRANDMEMBER", keys.WAITING_OUTBOXES, limit)
         return waiting
 
+    def forget_empty_outbox(self, charge_point_id: str) -> None:
+        """Nobody need look for commands where none are left."""
+        if not self._link.call("EXISTS", keys.outbox(charge_point_id)):
+            self._link.post("SREM", keys.WAITING_OUTBOXES, charge_point_id)
+
     def trim(self) -> None:
         """Take the oldest out of the list of all commands; their records leave by themselves."""
         excess = scored(self._link.call("ZRANGE", keys.COMMANDS, 0, -1 - KEPT_IN_ALL, "WITHSCORES"))

@@ -312,6 +312,7 @@ class Process:
             commands.not_due(command_id)
         elif command.state is CommandState.QUEUED:
             self._delivery.settle_undelivered(owner, command_id, at_ms)
+            commands.forget_empty_outbox(owner)
         elif command.state is CommandState.SENT:
             self._delivery.settle_left_behind(owner, command_id, at_ms)
         else:

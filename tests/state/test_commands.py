@@ -132,3 +132,18 @@ def test_a_deadline_is_looked_at_until_it_is_said_not_to(stores):
 
     stores.commands.not_due("c1")
     assert stores.commands.due(NOON_MS + 10_000, 5) == []
+
+
+def test_an_outbox_is_looked_at_only_while_something_waits_in_it(stores):
+    connected(stores)
+    stores.commands.queue(new_command("c1"), None)
+    stores.commands.queue(new_command("c2"), None)
+
+    for command_id, left in (("c1", ["CP001"]), ("c2", [])):
+        stores.commands.settle(
+            "CP001", command_id, CommandState.UNDELIVERABLE, NOON_MS, was=CommandState.QUEUED
+        )
+        stores.commands.forget_empty_outbox("CP001")
+        assert stores.commands.waiting_outboxes(5) == left
+
+    assert stores.link.call("EXISTS", keys.outbox("CP001")) == 0
