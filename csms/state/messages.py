@@ -76,8 +76,8 @@ class Messages:
 
     def write(self) -> Iterator[None]:
         """Write what was gathered, a charge point at a step, so that others get their turn."""
-        while self._gathered:
-            charge_point_id = next(iter(self._gathered))
+        # What is gathered meanwhile waits for the next time, or a busy process would never end.
+        for charge_point_id in list(self._gathered):
             self._write_of(charge_point_id)
             yield
 

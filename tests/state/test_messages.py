@@ -111,3 +111,14 @@ def test_a_key_in_a_frame_longer_than_the_log_keeps_is_masked(stores):
     stores.messages.received("CP001", frame, NOON_MS)
 
     assert key not in str(stores.messages.page("CP001", None, 5).items)
+
+
+def test_what_is_said_while_the_log_is_written_waits_for_the_next_time(stores):
+    """A process that is busy would otherwise never come to its other work."""
+    stores.messages.sent("CP001", CALL, NOON_MS)
+
+    for steps, _ in enumerate(stores.messages.write(), start=1):
+        assert steps == 1
+        stores.messages.sent("CP001", CALL, NOON_MS + steps)
+
+    assert len(stores.messages.page("CP001", None, 10).items) == 2
