@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
-from csms.domain.connector import ChargePointStatus, Connector, LastError
+from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
 from csms.errors import ChargePointExists, ChargePointUnknown
 from csms.state import keys
 from csms.state.fence import write_fenced
@@ -134,9 +134,9 @@ class ChargePoints:
         # What its last connection still has in hand must not bring parts of it back.
         self._link.run(_EXPEL, [keys.live(charge_point_id)], [EXPELLED_S])
         command_ids = self._link.call("ZRANGE", keys.commands_of(charge_point_id), 0, -1)
+        members = [f"{charge_point_id}/{number}" for number in range(CONNECTOR_MAX + 1)]
         indexes: list[Command] = [
-            ("SREM", keys.connectors_in(status), *[f"{charge_point_id}/{n}" for n in range(100)])
-            for status in ChargePointStatus
+            ("SREM", keys.connectors_in(status), *members) for status in ChargePointStatus
         ]
         self._link.batch(
             ("ZREM", keys.CHARGE_POINTS, charge_point_id),
@@ -158,7 +158,7 @@ class ChargePoints:
     def page(self, cursor: str | None, limit: int, prefix: str = "") -> Page[ChargePoint]:
         """In the order of ids. cursor is the last id of the page before."""
         lowest = f"({cursor}" if cursor else f"[{prefix}"
-        # 0xff sorts after every character an id may have.
+        # \x7f sorts after every character an id may have.
         highest = f"[{prefix}\x7f" if prefix else "+"
         ids = self._link.call(
             "ZRANGEBYLEX", keys.CHARGE_POINTS, lowest, highest, "LIMIT", 0, limit + 1
@@ -194,43 +194,22 @@ class ChargePoints:
         now_ms: int,
     ) -> None:
         """Raises StaleEpoch."""
-        write_fenced(
-            self._link,
+        self._write(
             charge_point_id,
             epoch,
-            [
-                (
-                    "HSET",
-                    keys.charge_point(charge_point_id),
-                    "facts",
-                    orjson.dumps(facts),
-                    "registration",
-                    registration,
-                    "booted_at_ms",
-                    now_ms,
-                )
-            ],
+            ("facts", orjson.dumps(facts), "registration", registration, "booted_at_ms", now_ms),
         )
 
     def record_progress(
         self, charge_point_id: str, epoch: int, subject: str, status: str, now_ms: int
     ) -> None:
         """subject: `firmware` or `diagnostics`. Raises StaleEpoch."""
-        write_fenced(
-            self._link,
-            charge_point_id,
-            epoch,
-            [
-                (
-                    "HSET",
-                    keys.charge_point(charge_point_id),
-                    f"{subject}_status",
-                    status,
-                    f"{subject}_status_at_ms",
-                    now_ms,
-                )
-            ],
-        )
+        fields = (f"{subject}_status", status, f"{subject}_status_at_ms", now_ms)
+        self._write(charge_point_id, epoch, fields)
+
+    def _write(self, charge_point_id: str, epoch: int, fields: Sequence[Argument]) -> None:
+        write = ("HSET", keys.charge_point(charge_point_id), *fields)
+        write_fenced(self._link, charge_point_id, epoch, [write])
 
     def record_connector(
         self, charge_point_id: str, epoch: int, connector: Connector, before: Connector | None

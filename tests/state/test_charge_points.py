@@ -6,9 +6,10 @@ import pytest
 from cast import CP001, CP002, NOON_MS
 
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
-from csms.domain.connector import ChargePointStatus, Connector, LastError
+from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
 from csms.errors import ChargePointExists, ChargePointUnknown, StaleEpoch
 from csms.state import keys
+from csms.state.charge_points import index_command
 
 FULL = ChargePoint(
     charge_point_id="CP 001|x",
@@ -266,3 +267,14 @@ def test_a_deleted_charge_point_is_not_brought_back_by_its_last_connection(store
 
     assert stores.charge_points.find("CP001") is None
     stores.charge_points.create(CP001)
+
+
+def test_a_deleted_charge_point_leaves_no_connector_in_the_figures(stores):
+    stores.charge_points.create(CP001)
+    for number in (1, CONNECTOR_MAX):
+        command = index_command("SADD", "CP001", number, ChargePointStatus.CHARGING)
+        stores.link.call(*command)
+
+    stores.charge_points.delete("CP001")
+
+    assert stores.link.call("SCARD", keys.connectors_in(ChargePointStatus.CHARGING)) == 0
