@@ -21,35 +21,50 @@ def handle(request: requests.MeterValues, context: CallContext) -> confirmations
         owned.metering = metering
     transaction_id = usable_transaction_id(request.transaction_id)
     running = metering.transaction(transaction_id, request.connector_id)
+    meter_values = with_instants(request.meter_values, context.now_ms)
     if running is None and transaction_id is not None:
-        _keep_closed(request, transaction_id, metering, context)
+        _keep_closed(request.connector_id, transaction_id, meter_values, metering, context)
     else:
-        _keep(request, running, metering, context)
+        of_session, of_none = _share_out(meter_values, running, named=transaction_id is not None)
+        _keep(request.connector_id, running, of_session, of_none, metering, context)
     context.stores.changed.add(owned.charge_point_id)
     return confirmations.Empty()
 
 
+def _share_out(
+    meter_values: Sequence[MeterValue], running: RunningTransaction | None, *, named: bool
+) -> tuple[Sequence[MeterValue], Sequence[MeterValue]]:
+    """The values of the running transaction, and those of none; named: the message names it."""
+    if running is None:
+        return (), meter_values
+    if named:
+        return meter_values, ()
+    of_session: list[MeterValue] = []
+    of_none: list[MeterValue] = []
+    for value in meter_values:
+        (of_session if running.owns(value.at_ms) else of_none).append(value)
+    return of_session, of_none
+
+
 def _keep(
-    request: requests.MeterValues,
+    connector_id: int,
     running: RunningTransaction | None,
+    of_session: Sequence[MeterValue],
+    of_none: Sequence[MeterValue],
     metering: Metering,
     context: CallContext,
 ) -> None:
     """Values of a transaction that runs, or of none."""
-    meter_values = with_instants(request.meter_values, context.now_ms)
-    named = usable_transaction_id(request.transaction_id) is not None
-    of_session = [v for v in meter_values if running and (named or running.owns(v.at_ms))]
-    of_none = meter_values if not of_session else [v for v in meter_values if v not in of_session]
-    reading = read_latest(meter_values)
+    reading = read_latest([*of_none, *of_session])
     energy_wh = None
     if running is not None and reading is not None and reading.energy_wh is not None and of_session:
         energy_wh = running.energy_at(reading.energy_wh, reading.at_ms)
-    shown = _to_be_shown(request.connector_id, reading, metering)
+    shown = _to_be_shown(connector_id, reading, metering)
     context.stores.transactions.meter(
         context.charge_point_id,
         context.owned.epoch,
         Metered(
-            request.connector_id,
+            connector_id,
             running.transaction_id if running else None,
             of_session,
             of_none,
@@ -60,31 +75,29 @@ def _keep(
     )
     # Known only now that it is written.
     if shown is not None:
-        metering.shown_at_ms[request.connector_id] = shown.at_ms
+        metering.shown_at_ms[connector_id] = shown.at_ms
     if running is not None and energy_wh is not None and reading is not None:
         _count(energy_wh - (running.energy_wh or 0), context)
         running.energy_wh, running.metered_at_ms = energy_wh, reading.at_ms
 
 
 def _keep_closed(
-    request: requests.MeterValues, transaction_id: int, metering: Metering, context: CallContext
+    connector_id: int,
+    transaction_id: int,
+    meter_values: Sequence[MeterValue],
+    metering: Metering,
+    context: CallContext,
 ) -> None:
     """Values that name a transaction which does not run: late ones, or of one that nobody knows."""
     stores, owned = context.stores, context.owned
-    meter_values: Sequence[MeterValue] = with_instants(request.meter_values, context.now_ms)
     reading = read_latest(meter_values)
     metered = stores.transactions.meter_closed(
-        owned.charge_point_id,
-        owned.epoch,
-        request.connector_id,
-        transaction_id,
-        meter_values,
-        reading,
+        owned.charge_point_id, owned.epoch, connector_id, transaction_id, meter_values, reading
     )
-    shown = _to_be_shown(request.connector_id, reading, metering)
+    shown = _to_be_shown(connector_id, reading, metering)
     if shown is not None:
-        stores.transactions.show(owned.charge_point_id, owned.epoch, request.connector_id, shown)
-        metering.shown_at_ms[request.connector_id] = shown.at_ms
+        stores.transactions.show(owned.charge_point_id, owned.epoch, connector_id, shown)
+        metering.shown_at_ms[connector_id] = shown.at_ms
     if metered.is_known:
         # Packed already, perhaps: to be packed again.
         for command in stopped_commands(owned.charge_point_id, transaction_id):
