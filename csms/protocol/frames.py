@@ -10,8 +10,8 @@ import orjson
 
 from csms.domain.values import frame_value
 
-UNIQUE_ID_MAX = 36
-# Longer ids break the rule, but an answer that echoes them serves their sender better than none.
+# Ids of more than 36 characters break the rule (4.1.4), but an answer that echoes them serves their
+# sender better than none.
 UNIQUE_ID_TOLERATED = 255
 # What is read must be writable again, as part of a record; orjson writes 254 levels.
 DEPTH_TOLERATED = 250

@@ -1,6 +1,7 @@
 """Transactions and their meter values: each message stored once, whatever is sent again.
 
-One message is one script, idempotent by its natural key and fenced by the connection's epoch. The
+A start and a stop are one script each, idempotent by their natural key and fenced by the
+connection's epoch; meter values are written beside the fence, their content is their name. The
 indexes across charge points follow in commands that may be repeated; the sweep repairs them.
 """
 

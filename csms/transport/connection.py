@@ -140,7 +140,7 @@ class ChargePointConnection:
         context = CallContext(self.owned, self._stores, self._settings, received_at_ms)
         reply = answer(call, context)
         encoded = encode(reply)
-        self._send(encoded)
+        self.ws.send(encoded)
         self._stores.messages.received(
             self.charge_point_id, text, received_at_ms, encoded.decode(), now_ms()
         )
@@ -177,7 +177,7 @@ class ChargePointConnection:
         if problem.unique_id is not None:
             error = CallError(problem.unique_id, FormationViolation.code, problem.problem)
             encoded = encode(error)
-            self._send(encoded)
+            self.ws.send(encoded)
             metrics.call_errors.labels(error.code).inc()
             answered = encoded.decode()
         self._stores.messages.received(
@@ -249,12 +249,9 @@ class ChargePointConnection:
             self._lose()
             return
         encoded = encode(call)
-        self._send(encoded)
+        self.ws.send(encoded)
         metrics.frames.count_sent(call.action)
         self._stores.messages.sent(self.charge_point_id, encoded.decode(), now_ms())
-
-    def _send(self, text: bytes) -> None:
-        self.ws.send(text)
 
     def tick(self, at_ms: int) -> None:
         """Once a second while a CALL is outstanding: its time may be over."""

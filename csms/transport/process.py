@@ -93,10 +93,6 @@ class Process:
         except CSMSError as error:
             log.error("lease not given back", reason=str(error))
 
-    @property
-    def connection_count(self) -> int:
-        return len(self._connections)
-
     # -- one socket
 
     def serve(self, record: ChargePoint, request: UpgradeRequest, ws: WebSocket) -> None:
