@@ -102,6 +102,9 @@ command_duration = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120),
     registry=REGISTRY,
 )
+security_events = Counter(
+    "csms_security_events", "Security events.", ["source", "critical"], registry=REGISTRY
+)
 commands_pending = Gauge("csms_commands_pending", "CALLs waiting for an answer.", registry=REGISTRY)
 transactions = Counter(
     "csms_transactions", "Transactions that ended, by reason.", ["reason"], registry=REGISTRY

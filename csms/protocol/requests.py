@@ -64,6 +64,15 @@ class MeterValues:
 
 
 @frame_value
+class SecurityEventNotification:
+    """event_type "" and timestamp None: they were missing or of no use."""
+
+    event_type: str
+    timestamp: str | None
+    tech_info: str
+
+
+@frame_value
 class StartTransaction:
     """meter_start_wh and timestamp None: they were missing or of no use."""
 
@@ -105,6 +114,7 @@ Request = (
     | FirmwareStatusNotification
     | Heartbeat
     | MeterValues
+    | SecurityEventNotification
     | StartTransaction
     | StatusNotification
     | StopTransaction
@@ -167,6 +177,12 @@ _READERS: Mapping[str, _Reader] = dict(
             lambda p: MeterValues(
                 p["connectorId"], p.get("transactionId"), _meter_values(p["meterValue"])
             ),
+        ),
+        _reader(
+            # Never refused: charge points keep events until they are answered.
+            "SecurityEventNotification",
+            Policy(defaults={"type": "", "timestamp": None}),
+            lambda p: SecurityEventNotification(p["type"], p["timestamp"], p.get("techInfo", "")),
         ),
         _reader(
             "StartTransaction",

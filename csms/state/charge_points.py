@@ -13,6 +13,7 @@ from csms.state.fence import write_fenced
 from csms.state.link import Argument, Command, Link, Script
 from csms.state.pages import Page, pairs
 from csms.state.records import UPDATE
+from csms.state.security_events import forget_commands
 
 _PROMOTE_KEY = Script(
     "promote-key",
@@ -134,6 +135,7 @@ class ChargePoints:
         # What its last connection still has in hand must not bring parts of it back.
         self._link.run(_EXPEL, [keys.live(charge_point_id)], [EXPELLED_S])
         command_ids = self._link.call("ZRANGE", keys.commands_of(charge_point_id), 0, -1)
+        event_ids = self._link.call("ZRANGE", keys.security_events_of(charge_point_id), 0, -1)
         members = [f"{charge_point_id}/{number}" for number in range(CONNECTOR_MAX + 1)]
         indexes: list[Command] = [
             ("SREM", keys.connectors_in(status), *members) for status in ChargePointStatus
@@ -151,8 +153,11 @@ class ChargePoints:
                 keys.in_flight(charge_point_id),
                 keys.commands_of(charge_point_id),
                 *[keys.command(charge_point_id, command_id) for command_id in command_ids],
+                keys.security_events_of(charge_point_id),
+                *[keys.security_event(charge_point_id, event_id) for event_id in event_ids],
             ),
             *indexes,
+            *(forget_commands(event_ids) if event_ids else ()),
         )
 
     def page(self, cursor: str | None, limit: int, prefix: str = "") -> Page[ChargePoint]:

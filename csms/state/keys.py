@@ -85,6 +85,14 @@ def idempotency(charge_point_id: str, principal: str, key: str) -> str:
     return f"csms:{{{charge_point_id}}}:idempotency:{_digest(f'{principal} {key}')}"
 
 
+def security_events_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:security-events"
+
+
+def security_event(charge_point_id: str, event_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:security-event:{event_id}"
+
+
 CHARGE_POINTS = "csms:charge-points"
 CHARGE_POINT_IDS = "csms:charge-point-ids"
 ID_TAGS = "csms:id-tags"
@@ -98,6 +106,9 @@ COMMANDS_DUE = "csms:commands-due"
 WAITING_OUTBOXES = "csms:waiting-outboxes"
 COMMAND_OWNERS = "csms:command-owners"
 REFUSALS = "csms:refusals"
+SECURITY_EVENTS = "csms:security-events"
+OPEN_SECURITY_EVENTS = "csms:open-security-events"
+SECURITY_EVENT_OWNERS = "csms:security-event-owners"
 PROCESSES = "csms:processes"
 EVENTS = "csms:events"
 USERS = "csms:users"

@@ -11,6 +11,7 @@ from csms.state.messages import Messages
 from csms.state.overview import Overviews
 from csms.state.presence import Presences
 from csms.state.refusals import Refusals
+from csms.state.security_events import SecurityEvents
 from csms.state.transactions import TransactionIds, Transactions
 
 
@@ -26,6 +27,7 @@ class Stores:
     overviews: Overviews
     presences: Presences
     refusals: Refusals
+    security_events: SecurityEvents
     transactions: Transactions
     transaction_ids: TransactionIds
 
@@ -42,6 +44,7 @@ class Stores:
             overviews=Overviews(link),
             presences=Presences(link),
             refusals=Refusals(link),
+            security_events=SecurityEvents(link),
             transactions=Transactions(link),
             transaction_ids=TransactionIds(link),
         )

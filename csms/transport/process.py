@@ -299,6 +299,7 @@ class Process:
             self._settle_overdue(command_id, at_ms)
         self._stores.commands.trim()
         self._stores.refusals.trim(at_ms)
+        self._stores.security_events.trim(at_ms)
 
     def _settle_overdue(self, command_id: str, at_ms: int) -> None:
         commands = self._stores.commands

@@ -22,6 +22,7 @@ from csms.web.api import (
     messages,
     overview,
     refused_connections,
+    security_events,
     transactions,
 )
 from csms.web.api.blueprint import ApiBlueprint, ProblemApi, create_api
@@ -42,6 +43,7 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     id_tags.blueprint,
     messages.blueprint,
     refused_connections.blueprint,
+    security_events.blueprint,
     overview.blueprint,
     api_keys.blueprint,
 )

@@ -1,8 +1,7 @@
 """Frames that real charge points sent, as they were on the wire (tests/fixtures/traces).
 
-Every CALL is answered once and validly, and nothing usable in it is lost. Refused are only:
-`TransactionStarted` (blink), which no specification knows: NotImplemented; and
-`SecurityEventNotification` (abb, dynamic-evse), which is not offered yet: NotSupported.
+Every CALL is answered once and validly, and nothing usable in it is lost. Refused is only
+`TransactionStarted` (blink), which no specification knows: NotImplemented.
 Heads of frames that were cut in the source are closed again there, so that all of them are JSON.
 """
 
@@ -20,10 +19,7 @@ from csms.protocol.requests import ACTIONS
 
 TRACES = Path(__file__).parents[1] / "fixtures" / "traces"
 VENDORS = sorted(path.stem for path in TRACES.glob("*.jsonl"))
-EXPECTED_REFUSALS = {
-    "TransactionStarted": "NotImplemented",
-    "SecurityEventNotification": "NotSupported",
-}
+EXPECTED_REFUSALS = {"TransactionStarted": "NotImplemented"}
 
 
 def frames_of(vendor):

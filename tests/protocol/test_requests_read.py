@@ -57,6 +57,10 @@ READ = {
         },
         requests.StatusNotification(1, "Faulted", "GroundFailure", "i", TIME, "v", "e"),
     ),
+    "SecurityEventNotification": (
+        {"type": "FirmwareUpdated", "timestamp": TIME, "techInfo": "i"},
+        requests.SecurityEventNotification("FirmwareUpdated", TIME, "i"),
+    ),
     "StopTransaction": (
         {
             "transactionId": 7,
@@ -76,7 +80,7 @@ def test_a_full_payload_is_read_without_a_deviation(action, payload, request_):
     assert read(action, payload) == (request_, ())
 
 
-def test_every_action_of_the_core_profile_is_read():
+def test_every_action_of_a_charge_point_is_read():
     assert set(READ) == ACTIONS
 
 

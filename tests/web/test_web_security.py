@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parents[2]
 VALUES = {
     "charge_point_id": "CP001",
     "command_id": "c1",
+    "event_id": "e1",
     "transaction_id": 1,
     "id_tag": "ALICE",
     "key_id": "k1",

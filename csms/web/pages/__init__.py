@@ -7,6 +7,7 @@ from csms.web.pages import (
     id_tags,
     overview,
     refused,
+    security_events,
     sessions,
     transactions,
 )
@@ -19,5 +20,6 @@ PAGES = (
     transactions.blueprint,
     id_tags.blueprint,
     refused.blueprint,
+    security_events.blueprint,
     events.blueprint,
 )

@@ -10,6 +10,7 @@ from csms.web.parts import parts
 blueprint = Blueprint("overview_page", __name__)
 
 SHOWN = 50
+EVENTS_SHOWN = 5
 
 
 @blueprint.get("/")
@@ -21,5 +22,7 @@ def page() -> str:
         figures=figures,
         charging=figures.connectors[ChargePointStatus.CHARGING],
         faulted=figures.connectors[ChargePointStatus.FAULTED],
+        critical=stores.security_events.page(None, EVENTS_SHOWN, critical=True, acknowledged=False),
+        critical_count=stores.security_events.open_count(),
         charge_points=charge_point_state.page(stores, None, SHOWN),
     )

@@ -1,0 +1,62 @@
+"""Security events of all charge points, and acknowledging them."""
+
+from http import HTTPStatus
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from csms import clock
+from csms.errors import NotFound
+from csms.web.pages import query
+from csms.web.parts import parts
+
+blueprint = Blueprint("security_page", __name__)
+
+PER_PAGE = 50
+_CHOICES = {
+    "": "all",
+    "open": "critical, to be acknowledged",
+    "critical": "critical",
+}
+
+
+@blueprint.get("/security")
+def listing() -> str:
+    shown = query.text("shown", 20)
+    charge_point_id = query.text("charge_point_id", 48)
+    page = parts().stores.security_events.page(
+        query.text("cursor") or None,
+        PER_PAGE,
+        charge_point_id=charge_point_id or None,
+        critical=True if shown in {"open", "critical"} else None,
+        acknowledged=False if shown == "open" else None,
+    )
+    return render_template(
+        "security.html",
+        events=page,
+        shown=shown,
+        choices=_CHOICES,
+        charge_point_id=charge_point_id,
+        open_count=parts().stores.security_events.open_count(),
+        next_query=query.address_with(cursor=page.next_cursor),
+    )
+
+
+@blueprint.post("/security/acknowledge")
+def acknowledge() -> Response:
+    """`shown` and `charge_point_id` of the form lead back to the list it stood in."""
+    form = request.form
+    try:
+        parts().stores.security_events.acknowledge(
+            form.get("event_id", "")[:64], g.requested_by, clock.now_ms()
+        )
+    except NotFound as error:
+        flash(str(error))
+    else:
+        flash("Acknowledged.")
+    back = url_for(
+        "security_page.listing",
+        shown=form.get("shown") or None,
+        charge_point_id=form.get("charge_point_id") or None,
+    )
+    return redirect(back, HTTPStatus.SEE_OTHER)
