@@ -11,9 +11,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from csms import jobs, logs
+from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
+from csms.commands.sequels import Sequels
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.errors import ConfigurationError, CSMSError
@@ -72,6 +74,7 @@ class WebProcess:
         self.waiting = Waiting()
         self.feed = EventFeed()
         sealer = Sealer(settings.credential_pepper)
+        self.desk = CommandDesk(self.stores, sealer, settings.command_deadline_s, BEFORE_QUEUEING)
         delivery = Delivery(
             self.stores,
             sealer,
@@ -79,9 +82,9 @@ class WebProcess:
             self.process_id,
             settings.credential_pepper,
             settings.call_timeout_s,
+            Sequels(self.stores, self.desk, settings),
         )
         self.process = Process(self.process_id, self.stores, delivery, settings, self.feed.publish)
-        self.desk = CommandDesk(self.stores, sealer, settings.command_deadline_s)
         door = Door(self.stores, settings, self.process.serve)
         self.server = Server(
             reuseport_listener(settings.host, settings.port),

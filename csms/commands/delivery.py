@@ -12,9 +12,10 @@ from typing import Any
 from csms import metrics
 from csms.commands import authorization_key
 from csms.commands.sealing import Sealer, Unsealable
+from csms.commands.sequels import Sequels
 from csms.commands.waiting import Waiting
 from csms.domain.charge_point import ChargePoint
-from csms.domain.command import CommandError, CommandState
+from csms.domain.command import Command, CommandError, CommandState
 from csms.domain.secrets import mask_values
 from csms.errors import StoreUnavailable
 from csms.logs import get_logger
@@ -46,6 +47,7 @@ class Delivery:
     process_id: str
     pepper: str
     default_call_timeout_s: int
+    sequels: Sequels
 
     def next_call(
         self, record: ChargePoint, epoch: int, pending: PendingCalls, now_ms: int
@@ -60,7 +62,7 @@ class Delivery:
         unique_id = str(uuid.uuid4())
         taken, expired = self.stores.commands.take(charge_point_id, epoch, unique_id, now_ms)
         for ended in expired:
-            self._announce(charge_point_id, ended, _TOO_LATE, now_ms)
+            self._conclude(charge_point_id, ended, _TOO_LATE, now_ms)
         if taken is None:
             return None
         timeout_s = record.call_timeout_s or self.default_call_timeout_s
@@ -103,7 +105,7 @@ class Delivery:
             log.warning("answer to no call of ours", unique_id=answer.unique_id)
             return None
         if isinstance(found, LateAnswer):
-            self._record_late(charge_point_id, found, answer)
+            self._record_late(charge_point_id, found, answer, now_ms)
             return None
         metrics.commands_pending.dec()
         state, confirmation, error = _judge(found.call.action, answer)
@@ -120,7 +122,7 @@ class Delivery:
         if not self._finish(charge_point_id, found.command_id, outcome, now_ms):
             # The sweep was quicker: what came is kept beside what it decided.
             late = LateAnswer(found.command_id, found.call.action)
-            self._record_late(charge_point_id, late, answer)
+            self._record_late(charge_point_id, late, answer, now_ms)
         return found
 
     def expire(self, charge_point_id: str, pending: PendingCalls, now_ms: int) -> bool:
@@ -159,8 +161,19 @@ class Delivery:
         ended = self._record(charge_point_id, command_id, outcome, now_ms, was)
         if ended is None:
             return False
-        self._announce(charge_point_id, ended, outcome, now_ms)
+        self._conclude(charge_point_id, ended, outcome, now_ms)
         return True
+
+    def _conclude(
+        self, charge_point_id: str, ended: Ended, outcome: "_Outcome", now_ms: int
+    ) -> None:
+        """What follows from it comes first, so that whoever waits finds it done."""
+        self.sequels.after_command(charge_point_id, ended.command_id, ended.action, now_ms)
+        self._announce(charge_point_id, ended, outcome, now_ms)
+
+    def settle_again(self, charge_point_id: str, command: Command, now_ms: int) -> None:
+        """A command that is due although it has its end: what follows from it was not done."""
+        self.sequels.after_command(charge_point_id, command.command_id, command.action, now_ms)
 
     def _announce(
         self, charge_point_id: str, ended: Ended, outcome: "_Outcome", now_ms: int
@@ -211,7 +224,7 @@ class Delivery:
         return None
 
     def _record_late(
-        self, charge_point_id: str, late: LateAnswer, answer: CallResult | CallError
+        self, charge_point_id: str, late: LateAnswer, answer: CallResult | CallError, now_ms: int
     ) -> None:
         log.warning("late answer", command_id=late.command_id, action=late.action)
         payload = (
@@ -220,6 +233,7 @@ class Delivery:
             else {"error": getattr(answer, "code", INVALID_ANSWER)}
         )
         self.stores.commands.record_late_answer(charge_point_id, late.command_id, payload)
+        self.sequels.after_command(charge_point_id, late.command_id, late.action, now_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ Any process may do this; the one that holds the charge point's socket sends it (
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from csms.commands.requests import check_payload, operation
+from csms.commands.requests import Circumstances, check_payload, operation
 from csms.commands.sealing import Sealer
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
 from csms.domain.command import Command
@@ -25,12 +25,16 @@ from csms.state.stores import Stores
 
 log = get_logger(__name__)
 
+# Notes what is asked for, see before_queueing.py.
+BeforeQueueing = Callable[[NewCommand, Stores], None]
+
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
     """deadline_s: how long it may wait for the charge point to connect; None: it must be connected.
 
     reply_to: the process in which somebody waits for the answer, or "".
+    unsolicited: the system asks by itself; a charge point in quiet mode is spared that.
     """
 
     charge_point_id: str
@@ -40,15 +44,26 @@ class CommandRequest:
     deadline_s: int | None = None
     idempotency_key: str | None = None
     reply_to: str = ""
+    unsolicited: bool = False
 
 
 class CommandDesk:
-    """default_deadline_s: how long a command for a connected charge point may wait its turn."""
+    """default_deadline_s: how long a command for a connected charge point may wait its turn.
 
-    def __init__(self, stores: Stores, sealer: Sealer, default_deadline_s: int) -> None:
+    before_queueing: the table of before_queueing.py; given, since its entries know this class.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        sealer: Sealer,
+        default_deadline_s: int,
+        before_queueing: Mapping[str, tuple[BeforeQueueing, ...]],
+    ) -> None:
         self._stores = stores
         self._sealer = sealer
         self._default_deadline_s = default_deadline_s
+        self._before_queueing = before_queueing
 
     def queue(self, request: CommandRequest, now_ms: int) -> Command:
         """The command as recorded; the earlier one where the Idempotency-Key recognises it.
@@ -59,33 +74,39 @@ class CommandDesk:
         stores = self._stores
         record = stores.charge_points.get(request.charge_point_id)
         operation(request.action)
-        check_payload(request.action, request.payload)
+        configuration = stores.configurations.find(request.charge_point_id)
+        circumstances = Circumstances(record, configuration, now_ms)
+        check_payload(request.action, request.payload, circumstances)
         idempotency = _idempotency(request)
         if idempotency is not None:
             known_id = stores.commands.recall(idempotency)
             if known_id is not None:
                 return stores.commands.get(known_id)
         check_allowed(record, request.action, request.payload)
+        if request.unsolicited and record.quiet:
+            raise CommandForbidden(
+                record.charge_point_id, request.action, "it is in quiet mode: nobody asked for this"
+            )
         owner = stores.presences.owner(request.charge_point_id)
         if not owner and request.deadline_s is None:
             raise ChargePointNotConnected(request.charge_point_id)
 
         shown = mask_payload(request.action, request.payload)
         deadline_s = request.deadline_s or self._default_deadline_s
-        queued = stores.commands.queue(
-            NewCommand(
-                command_id=uuid.uuid4().hex,
-                charge_point_id=request.charge_point_id,
-                action=request.action,
-                payload=shown,
-                sealed="" if shown == request.payload else self._sealer.seal(request.payload),
-                requested_by=request.requested_by,
-                reply_to=request.reply_to,
-                created_at_ms=now_ms,
-                deadline_at_ms=now_ms + deadline_s * 1000,
-            ),
-            idempotency,
+        command = NewCommand(
+            command_id=uuid.uuid4().hex,
+            charge_point_id=request.charge_point_id,
+            action=request.action,
+            payload=shown,
+            sealed="" if shown == request.payload else self._sealer.seal(request.payload),
+            requested_by=request.requested_by,
+            reply_to=request.reply_to,
+            created_at_ms=now_ms,
+            deadline_at_ms=now_ms + deadline_s * 1000,
         )
+        for note in self._before_queueing.get(request.action, ()):
+            note(command, stores)
+        queued = stores.commands.queue(command, idempotency)
         if owner:
             inbox.send(stores.link, owner, Note(NoteKind.WAKE, request.charge_point_id))
         stores.changed.add(request.charge_point_id)

@@ -6,24 +6,38 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from csms.domain.charge_point import ChargePoint
+from csms.domain.configuration import Configuration
 from csms.domain.secrets import is_secret_key
 from csms.errors import FieldError
 from csms.protocol.schemas import REQUESTS_SENT
 
 Payload = Mapping[str, Any]
-Rule = Callable[[Payload], None]
 
 
-def _nothing(_: Payload) -> None:
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a rule may look at beside the payload. configuration: what is known of it, which may be
+    nothing, or old."""
+
+    charge_point: ChargePoint
+    configuration: Configuration
+    now_ms: int
+
+
+Rule = Callable[[Payload, Circumstances], None]
+
+
+def _nothing(_: Payload, __: Circumstances) -> None:
     """The schema says it all."""
 
 
-def _connector_above_zero(payload: Payload) -> None:
+def _connector_above_zero(payload: Payload, _: Circumstances) -> None:
     if payload.get("connectorId", 1) < 1:
         raise FieldError("payload.connectorId", "must be above 0 (OCPP 1.6 ed. 2, chapter 6)")
 
 
-def _connector_not_negative(payload: Payload) -> None:
+def _connector_not_negative(payload: Payload, _: Circumstances) -> None:
     if payload.get("connectorId", 0) < 0:
         raise FieldError("payload.connectorId", "must not be negative")
 
@@ -31,7 +45,7 @@ def _connector_not_negative(payload: Payload) -> None:
 _HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 
 
-def _authorization_key(payload: Payload) -> None:
+def _authorization_key(payload: Payload, _: Circumstances) -> None:
     if is_secret_key(payload["key"]) and not _HEX_KEY.fullmatch(payload["value"]):
         raise FieldError(
             "payload.value",
@@ -87,11 +101,11 @@ def operation(action: str) -> Operation:
     return found
 
 
-def check_payload(action: str, payload: Any) -> None:
+def check_payload(action: str, payload: Any, circumstances: Circumstances) -> None:
     """Raises FieldError for the first rule broken: `payload.chargingSchedule.0.limit`."""
     if not isinstance(payload, dict):
         raise FieldError("payload", "must be an object")
     for violation in REQUESTS_SENT[action].violations(payload):
         path = ".".join(["payload", *[part for part in violation.path.split("/") if part]])
         raise FieldError(path, violation.message)
-    operation(action).check(payload)
+    operation(action).check(payload, circumstances)

@@ -51,6 +51,7 @@ class ChargePoint:
 
     facts: BootNotification.req's fields by their OCPP names, as sent.
     retry_interval_s: answered with Pending or Rejected; None takes the system's default.
+    quiet: nothing is sent to it by the system itself, only what somebody asked for.
     key_hash: of the key in force. pending_key_hashes: of keys sent with ChangeConfiguration whose
     fate is open: they admit too, until the first login with one of them (white paper, A01).
     """
@@ -63,6 +64,7 @@ class ChargePoint:
     call_timeout_s: int | None = None
     description: str = ""
     assume_ocpp16: bool = False
+    quiet: bool = False
     key_hash: str = ""
     pending_key_hashes: tuple[str, ...] = ()
     registration: RegistrationStatus | None = None

@@ -34,10 +34,24 @@ class CommandError:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggeredMessage:
+    """A message that a charge point sent because a command asked for it.
+
+    connector_id: None where the message names none.
+    """
+
+    action: str
+    unique_id: str
+    connector_id: int | None
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """payload is as on the wire with secrets masked; answer likewise.
 
-    late_answer: what came after the time-out; it changes nothing else.
+    late_answer: what came after the time-out; the state stays what it was.
+    triggered: the messages that a TriggerMessage or ExtendedTriggerMessage has brought.
     """
 
     command_id: str
@@ -55,3 +69,11 @@ class Command:
     error: CommandError | None = None
     late_answer: Mapping[str, Any] | None = None
     reason: str = ""
+    triggered: tuple[TriggeredMessage, ...] = ()
+
+    @property
+    def status(self) -> str | None:
+        """What the charge point said in its answer, in time or late; None where it said nothing."""
+        answer = self.answer if self.answer is not None else self.late_answer
+        status = None if answer is None else answer.get("status")
+        return status if isinstance(status, str) else None

@@ -146,6 +146,7 @@ class ChargePoints:
             ("SREM", keys.WAITING_OUTBOXES, charge_point_id),
             (
                 "DEL",
+                keys.configuration(charge_point_id),
                 keys.connectors(charge_point_id),
                 keys.readings(charge_point_id),
                 keys.messages(charge_point_id),
@@ -319,6 +320,7 @@ def _charge_point(charge_point_id: str, fields: Mapping[str, str]) -> ChargePoin
         call_timeout_s=_optional_int(fields, "call_timeout_s"),
         description=fields.get("description", ""),
         assume_ocpp16=fields.get("assume_ocpp16") == "1",
+        quiet=fields.get("quiet") == "1",
         key_hash=fields.get("key_hash", ""),
         pending_key_hashes=tuple(fields.get("pending_key_hashes", "").split()),
         registration=RegistrationStatus(registration) if registration else None,

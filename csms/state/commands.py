@@ -10,7 +10,13 @@ from typing import Any
 
 import orjson
 
-from csms.domain.command import FINAL_STATES, Command, CommandError, CommandState
+from csms.domain.command import (
+    FINAL_STATES,
+    Command,
+    CommandError,
+    CommandState,
+    TriggeredMessage,
+)
 from csms.errors import IdempotencyConflict, NotFound
 from csms.state import keys
 from csms.state.fence import check
@@ -107,6 +113,21 @@ _LATE = Script(
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
     redis.call('HSET', KEYS[1], 'late_answer', ARGV[1])
     return 1
+    """,
+)
+
+
+# One for each connector, and a few more.
+TRIGGERED_MAX = 110
+_TRIGGERED = Script(
+    "record-triggered",
+    """
+    -- KEYS[1] record; ARGV: the message as JSON, how many are kept
+    local record = redis.call('HMGET', KEYS[1], 'state', 'triggered', 'triggered_count')
+    if not record[1] or tonumber(record[3] or '0') >= tonumber(ARGV[2]) then return 0 end
+    local before = record[2] and record[2] ~= '' and record[2] .. ',' or ''
+    redis.call('HSET', KEYS[1], 'triggered', before .. ARGV[1])
+    return redis.call('HINCRBY', KEYS[1], 'triggered_count', 1)
     """,
 )
 
@@ -262,7 +283,8 @@ class Commands:
         error: CommandError | None = None,
         reason: str = "",
     ) -> Ended | None:
-        """Give a command its final state; None where it had one already."""
+        """Give a command its final state; None where it had one already. It stays due until what
+        follows from it is done too: see no_longer_due."""
         fields: list[Argument] = ["state", state, "settled_at_ms", now_ms, "reason", reason]
         fields += ("sealed", "")
         if answer is not None:
@@ -278,7 +300,6 @@ class Commands:
             ],
             [command_id, was, KEPT_FINAL_S, *fields],
         )
-        self._link.post("ZREM", keys.COMMANDS_DUE, command_id)
         return _ended(reply) if reply else None
 
     def record_late_answer(
@@ -354,8 +375,16 @@ class Commands:
         rows = self._link.batch(*found) if found else []
         return min((int(row[1]) for row in rows if row[0] == CommandState.QUEUED), default=None)
 
-    def not_due(self, command_id: str) -> None:
-        self._link.call("ZREM", keys.COMMANDS_DUE, command_id)
+    def no_longer_due(self, command_id: str) -> None:
+        """It has its end, and what follows from it is done."""
+        self._link.post("ZREM", keys.COMMANDS_DUE, command_id)
+
+    def record_triggered(
+        self, charge_point_id: str, command_id: str, message: TriggeredMessage
+    ) -> None:
+        """Link a message to the command that asked for it. Nobody waits for it."""
+        key = keys.command(charge_point_id, command_id)
+        self._link.post(*_TRIGGERED.call([key], [orjson.dumps(message), TRIGGERED_MAX]))
 
     def waiting_outboxes(self, limit: int) -> list[str]:
         """Some of the charge points that have commands to be sent."""
@@ -399,6 +428,10 @@ def _command(charge_point_id: str, command_id: str, fields: Mapping[str, str]) -
         error=CommandError(**error) if error else None,
         late_answer=optional_json("late_answer"),
         reason=fields.get("reason", ""),
+        triggered=tuple(
+            TriggeredMessage(**message)
+            for message in orjson.loads(f"[{fields.get('triggered', '')}]")
+        ),
     )
 
 

@@ -23,6 +23,10 @@ def connectors(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:connectors"
 
 
+def configuration(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:configuration"
+
+
 def readings(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:readings"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from csms.state.charge_points import ChargePoints
 from csms.state.commands import Commands
+from csms.state.configurations import Configurations
 from csms.state.events import ChangedChargePoints, Events
 from csms.state.id_tags import IdTags
 from csms.state.link import Link
@@ -20,6 +21,7 @@ class Stores:
     link: Link
     charge_points: ChargePoints
     commands: Commands
+    configurations: Configurations
     events: Events
     changed: ChangedChargePoints
     id_tags: IdTags
@@ -37,6 +39,7 @@ class Stores:
             link=link,
             charge_points=ChargePoints(link),
             commands=Commands(link),
+            configurations=Configurations(link),
             events=Events(link),
             changed=ChangedChargePoints(),
             id_tags=IdTags(link),

@@ -9,6 +9,7 @@ from csms.clock import now_ms
 from csms.commands.delivery import Delivery
 from csms.config import Settings
 from csms.domain.charge_point import RegistrationStatus
+from csms.domain.command import TriggeredMessage
 from csms.errors import CSMSError, StaleEpoch, StoreRefused, StoreUnavailable
 from csms.handlers.context import CallContext, OwnedChargePoint
 from csms.handlers.dispatch import ROUTES, answer
@@ -24,7 +25,8 @@ from csms.protocol.frames import (
     decode,
     encode,
 )
-from csms.protocol.pending_calls import PendingCalls
+from csms.protocol.pending_calls import PendingCall, PendingCalls
+from csms.protocol.triggers import Triggers, connector_of, triggered_action
 from csms.state.stores import Stores
 from csms.transport.websocket import ConnectionClosed, WebSocket
 
@@ -69,6 +71,7 @@ class ChargePointConnection:
         self._delivery = delivery
         self._settings = settings
         self._pending = PendingCalls()
+        self._triggers = Triggers()
         self._malformed = 0
         self._second = 0
         self._frames_this_second = 0
@@ -145,10 +148,32 @@ class ChargePointConnection:
             self.charge_point_id, text, received_at_ms, encoded.decode(), now_ms()
         )
         _count(call, reply, time.perf_counter() - began)
+        if isinstance(reply, CallResult) and self._delivery.sequels.has_after_answer(call.action):
+            gevent.spawn(self._after_answer, call, reply, received_at_ms)
+        if self._triggers.waiting:
+            self._link_triggered(call, received_at_ms)
         if call.action == "BootNotification":
             self._limit_messages()
         if not self._called and self._may_be_called(call.action):
             self._release()
+
+    def _after_answer(self, call: Call, reply: CallResult, received_at_ms: int) -> None:
+        self._delivery.sequels.after_answer(
+            self.charge_point_id,
+            call.action,
+            call.payload if isinstance(call.payload, dict) else {},
+            reply.payload,
+            received_at_ms,
+        )
+
+    def _link_triggered(self, call: Call, received_at_ms: int) -> None:
+        """Note a message with the command that asked for it, if one did."""
+        command_id = self._triggers.claim(call.action, call.payload, received_at_ms)
+        if command_id is not None:
+            message = TriggeredMessage(
+                call.action, call.unique_id, connector_of(call.payload), received_at_ms
+            )
+            self._stores.commands.record_triggered(self.charge_point_id, command_id, message)
 
     def _settle(self, frame: CallResult | CallError, received_at_ms: int) -> None:
         try:
@@ -161,12 +186,16 @@ class ChargePointConnection:
     def _settle_command(self, frame: CallResult | CallError, received_at_ms: int) -> None:
         settled = self._delivery.settle(self.charge_point_id, self._pending, frame, received_at_ms)
         if settled is not None and isinstance(frame, CallResult):
-            self._expect_sequel(settled.call, frame)
+            self._expect_sequel(settled, frame, received_at_ms)
 
-    def _expect_sequel(self, call: Call, result: CallResult) -> None:
+    def _expect_sequel(self, settled: PendingCall, result: CallResult, received_at_ms: int) -> None:
+        call = settled.call
         accepted = isinstance(result.payload, dict) and result.payload.get("status") == "Accepted"
-        if call.action == "TriggerMessage" and accepted:
-            self.owned.triggered.add(call.payload["requestedMessage"])
+        message = triggered_action(call.action, call.payload)
+        if message is not None:
+            if accepted:
+                self.owned.triggered.add(message)
+                self._triggers.expect(settled.command_id, message, call.payload, received_at_ms)
         elif call.action in _SEQUELS:
             self.owned.triggered.add(_SEQUELS[call.action])
 

@@ -297,6 +297,7 @@ class Process:
             self._stores.changed.add(charge_point_id)
         for command_id in self._stores.commands.due(at_ms, PER_SWEEP_MAX):
             self._settle_overdue(command_id, at_ms)
+        self._delivery.sequels.sweep(at_ms)
         self._stores.commands.trim()
         self._stores.refusals.trim(at_ms)
         self._stores.security_events.trim(at_ms)
@@ -306,14 +307,14 @@ class Process:
         owner = commands.owner(command_id)
         command = commands.find(owner, command_id) if owner else None
         if command is None or owner is None:
-            commands.not_due(command_id)
+            commands.no_longer_due(command_id)
         elif command.state is CommandState.QUEUED:
             self._delivery.settle_undelivered(owner, command_id, at_ms)
             commands.forget_empty_outbox(owner)
         elif command.state is CommandState.SENT:
             self._delivery.settle_left_behind(owner, command_id, at_ms)
         else:
-            commands.not_due(command_id)
+            self._delivery.settle_again(owner, command, at_ms)
 
 
 def _reason(ws: WebSocket, *, draining: bool) -> str:

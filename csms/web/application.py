@@ -17,6 +17,7 @@ from csms.web.api import (
     api_keys,
     charge_points,
     commands,
+    configurations,
     docs,
     id_tags,
     messages,
@@ -39,6 +40,7 @@ LOGIN_LIMIT = "10 per minute; 60 per hour"
 RESOURCES: tuple[ApiBlueprint, ...] = (
     charge_points.blueprint,
     commands.blueprint,
+    configurations.blueprint,
     transactions.blueprint,
     id_tags.blueprint,
     messages.blueprint,

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 
 import pytest
-from cast import CP001, NOON_MS, PEPPER, Line, enter_the_cast
+from cast import CP001, NOON_MS, PEPPER, SETTINGS, Line, enter_the_cast
 
+from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk, CommandRequest
 from csms.commands.sealing import Sealer
+from csms.commands.sequels import Sequels
 from csms.commands.waiting import Waiting
 from csms.domain.charge_point import ChargePoint
 from csms.protocol.frames import CallError, CallResult
@@ -16,6 +18,10 @@ from csms.state.stores import Stores
 
 TIMEOUT_S = 60
 DEADLINE_S = 120
+
+
+def new_desk(stores):
+    return CommandDesk(stores, Sealer(PEPPER), DEADLINE_S, BEFORE_QUEUEING)
 
 
 class Socket:
@@ -28,7 +34,13 @@ class Socket:
         self.pending = PendingCalls()
         self.waiting = Waiting()
         self.delivery = Delivery(
-            stores, Sealer(PEPPER), self.waiting, process_id, PEPPER, TIMEOUT_S
+            stores,
+            Sealer(PEPPER),
+            self.waiting,
+            process_id,
+            PEPPER,
+            TIMEOUT_S,
+            Sequels(stores, new_desk(stores), SETTINGS),
         )
         stores.presences.renew(process_id)
 
@@ -61,7 +73,7 @@ class Desk:
     requests: CommandDesk = field(init=False)
 
     def __post_init__(self):
-        self.requests = CommandDesk(self.stores, Sealer(PEPPER), DEADLINE_S)
+        self.requests = new_desk(self.stores)
 
     def queue(self, action="Reset", payload=None, now_ms=NOON_MS, **fields):
         if payload is None:

@@ -3,17 +3,19 @@
 from dataclasses import replace
 
 import pytest
-from cast import CP001
+from cast import CP001, NOON_MS
 
 from csms.commands.dispatch import check_allowed
-from csms.commands.requests import REQUESTS, check_payload, operation
+from csms.commands.requests import REQUESTS, Circumstances, check_payload, operation
 from csms.domain.charge_point import RegistrationStatus
+from csms.domain.configuration import Configuration
 from csms.errors import CommandForbidden, FieldError
 from csms.protocol.schemas import REQUESTS_SENT
 
 PENDING = replace(CP001, registration=RegistrationStatus.PENDING)
 REJECTED = replace(CP001, registration=RegistrationStatus.REJECTED)
 NEVER_BOOTED = replace(CP001, registration=None)
+NOW = Circumstances(CP001, Configuration(), NOON_MS)
 ASK_FOR_BOOT = {"requestedMessage": "BootNotification"}
 
 
@@ -105,7 +107,7 @@ GOOD = {
 
 @pytest.mark.parametrize("action", GOOD)
 def test_a_good_payload_is_let_through(action):
-    check_payload(action, GOOD[action])
+    check_payload(action, GOOD[action], NOW)
 
 
 WRONG = [
@@ -185,7 +187,7 @@ WRONG = [
 @pytest.mark.parametrize(("action", "payload", "named"), WRONG)
 def test_a_wrong_field_is_named(action, payload, named):
     with pytest.raises(FieldError) as refusal:
-        check_payload(action, payload)
+        check_payload(action, payload, NOW)
 
     assert refusal.value.field == named
     assert refusal.value.problem
@@ -194,7 +196,7 @@ def test_a_wrong_field_is_named(action, payload, named):
 @pytest.mark.parametrize("key", ["00" * 16, "aB" * 20])
 def test_a_key_of_16_to_20_bytes_is_let_through(key):
     """Security white paper, A01."""
-    check_payload("ChangeConfiguration", {"key": "AuthorizationKey", "value": key})
+    check_payload("ChangeConfiguration", {"key": "AuthorizationKey", "value": key}, NOW)
 
 
 @pytest.mark.parametrize("action", ["reset", "Authorize", "", "Reset ", "../Reset"])

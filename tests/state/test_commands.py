@@ -130,7 +130,7 @@ def test_a_deadline_is_looked_at_until_it_is_said_not_to(stores):
     stores.commands.due_again("c1", NOON_MS + 9_000)
     assert stores.commands.due(NOON_MS + 1_000, 5) == []
 
-    stores.commands.not_due("c1")
+    stores.commands.no_longer_due("c1")
     assert stores.commands.due(NOON_MS + 10_000, 5) == []
 
 

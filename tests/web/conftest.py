@@ -6,6 +6,7 @@ import pytest
 from cast import ENVIRONMENT, PEPPER, enter_the_cast
 
 from csms import clock
+from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
 from csms.commands.waiting import Waiting
@@ -46,7 +47,7 @@ def parts_around(store_url):
             ),
             stores=stores,
             accounts=Accounts(stores.link, PEPPER),
-            desk=CommandDesk(stores, Sealer(PEPPER), default_deadline_s=60),
+            desk=CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING),
             waiting=Waiting(),
             process_id=PROCESS_ID,
             feed=EventFeed(),

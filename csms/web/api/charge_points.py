@@ -76,6 +76,14 @@ class ChargePointSettingsSchema(Schema):
         falsy={False},
         metadata={"description": "Let it in even if it names no subprotocol."},
     )
+    quiet = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={
+            "description": "Quiet mode: it is sent only what an operator or the charge point "
+            "itself asked for, nothing by the system's own will."
+        },
+    )
 
 
 class NewChargePointSchema(ChargePointSettingsSchema):
@@ -171,6 +179,7 @@ class ChargePointSchema(Schema):
     heartbeat_interval_s = fields.Integer(attribute="record.heartbeat_interval_s", allow_none=True)
     call_timeout_s = fields.Integer(attribute="record.call_timeout_s", allow_none=True)
     assume_ocpp16 = fields.Boolean(attribute="record.assume_ocpp16")
+    quiet = fields.Boolean(attribute="record.quiet")
     created_at = Instant(attribute="record.created_at_ms")
     booted_at = Instant(attribute="record.booted_at_ms", allow_none=True)
     facts = fields.Dict(

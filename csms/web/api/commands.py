@@ -50,6 +50,16 @@ class CommandErrorSchema(Schema):
     details = fields.Dict()
 
 
+class TriggeredMessageSchema(Schema):
+    """A message that the charge point sent because this command asked for it; the message log has
+    it under its unique_id."""
+
+    action = fields.String()
+    unique_id = fields.String()
+    connector_id = fields.Integer(allow_none=True)
+    received_at = Instant(attribute="at_ms")
+
+
 class CommandSchema(Schema):
     """A command. Secrets in payload and answer are masked."""
 
@@ -77,6 +87,10 @@ class CommandSchema(Schema):
         allow_none=True, metadata={"description": "What came after the time-out."}
     )
     reason = fields.String()
+    triggered = fields.List(
+        fields.Nested(TriggeredMessageSchema),
+        metadata={"description": "What a TriggerMessage or ExtendedTriggerMessage has brought."},
+    )
 
 
 class IdempotencyHeader(Schema):

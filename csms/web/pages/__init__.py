@@ -3,6 +3,7 @@
 from csms.web.pages import (
     charge_points,
     commands,
+    configuration,
     events,
     id_tags,
     overview,
@@ -17,6 +18,7 @@ PAGES = (
     overview.blueprint,
     charge_points.blueprint,
     commands.blueprint,
+    configuration.blueprint,
     transactions.blueprint,
     id_tags.blueprint,
     refused.blueprint,

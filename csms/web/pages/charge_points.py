@@ -80,6 +80,7 @@ def _wishes(form: Any) -> dict[str, Any]:
     return {
         "admission": charge_point_settings.admission_of(form.get("admission", "")),
         "description": description,
+        "quiet": form.get("quiet") == "yes",
     }
 
 

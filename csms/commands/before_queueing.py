@@ -1,0 +1,12 @@
+"""What is noted before a command is put into the outbox: one table, by its Action.
+
+So that a record of what is asked for stands before the charge point can answer. Where the process
+dies in between, the command it names never exists: whoever reads such a record looks at its age.
+An entry may raise a CSMSError, upon which nothing is queued.
+"""
+
+from collections.abc import Mapping
+
+from csms.commands.dispatch import BeforeQueueing
+
+BEFORE_QUEUEING: Mapping[str, tuple[BeforeQueueing, ...]] = {}

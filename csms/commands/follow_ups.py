@@ -1,0 +1,19 @@
+"""What the end of a command means for other records: one table, by Action.
+
+A follow-up is given the command as recorded at its end, whichever that was; after a late answer it
+is called once more. It runs before the command leaves the list of what is due, so that the sweep
+calls it again where a process died in between: every follow-up must be idempotent.
+"""
+
+from collections.abc import Callable, Mapping
+
+from csms.commands import configuration
+from csms.commands.sequel import Sequel
+from csms.domain.command import Command
+
+FollowUp = Callable[[Command, Sequel], None]
+
+FOLLOW_UPS: Mapping[str, tuple[FollowUp, ...]] = {
+    "ChangeConfiguration": (configuration.after_change,),
+    "GetConfiguration": (configuration.after_get,),
+}

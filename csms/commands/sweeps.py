@@ -1,0 +1,12 @@
+"""What one web process looks after for all, every few seconds: records whose time has come.
+
+Each sweep looks at a bounded number of records a time, and what it does may be done twice.
+"""
+
+from collections.abc import Callable
+
+from csms.commands.sequel import Sequel
+
+Sweep = Callable[[Sequel], None]
+
+SWEEPS: tuple[Sweep, ...] = ()
