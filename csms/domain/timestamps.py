@@ -42,13 +42,13 @@ def read_timestamp(text: object, received_at_ms: int) -> Timestamp:
     """
     if not isinstance(text, str):
         return Timestamp(received_at_ms, "", plausible=False)
-    stated_ms = _epoch_ms(text) if len(text) <= TEXT_MAX else None
+    stated_ms = epoch_ms(text) if len(text) <= TEXT_MAX else None
     if stated_ms is None or not EARLIEST_MS <= stated_ms <= received_at_ms + FUTURE_MS:
         return Timestamp(received_at_ms, text[:TEXT_MAX], plausible=False)
     return Timestamp(stated_ms, text, plausible=True)
 
 
-def _epoch_ms(text: str) -> int | None:
+def epoch_ms(text: str) -> int | None:
     try:
         if text[10:11] == "T" and text[-1:] == "Z":  # what nearly all of them send
             return round(datetime.fromisoformat(text).timestamp() * 1000)
