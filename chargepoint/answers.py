@@ -139,6 +139,46 @@ def trigger_message(charge_point: ChargePoint, request: Payload) -> Answer:
     return ACCEPTED
 
 
+def extended_trigger_message(charge_point: ChargePoint, request: Payload) -> Answer:
+    """Its firmware status is that of signed updates (white paper, L01)."""
+    if request["requestedMessage"] == "SignChargePointCertificate":
+        return Reply(ACCEPTED, then=charge_point.ask_for_certificate)
+    return trigger_message(charge_point, request)
+
+
+def certificate_signed(charge_point: ChargePoint, request: Payload) -> Answer:
+    """Rejected where it is not for the key it asked with; it reports that as an event."""
+    chain = str(request["certificateChain"])
+    if charge_point.certificates.take_signed(chain, charge_point.clock()):
+        return Reply(ACCEPTED, then=charge_point.use_certificate)
+    event = partial(charge_point.report_security_event, "InvalidChargePointCertificate")
+    return Reply(REJECTED, then=event)
+
+
+def install_certificate(charge_point: ChargePoint, request: Payload) -> Answer:
+    """Rejected where it is no valid root, or the store is full."""
+    certificates, kind = charge_point.certificates, str(request["certificateType"])
+    most = charge_point.configuration.integer("CertificateStoreMaxLength")
+    is_full = sum(map(len, certificates.roots.values())) >= most
+    pem = str(request["certificate"])
+    status = "Rejected" if is_full else certificates.install(kind, pem, charge_point.clock())
+    if status == "Accepted" or kind != "CentralSystemRootCertificate":
+        return {"status": status}
+    event = partial(charge_point.report_security_event, "InvalidCentralSystemCertificate")
+    return Reply({"status": status}, then=event)
+
+
+def get_installed_certificate_ids(charge_point: ChargePoint, request: Payload) -> Answer:
+    """NotFound: none of this kind."""
+    found = charge_point.certificates.list(str(request["certificateType"]))
+    return {"status": "Accepted", "certificateHashData": found} if found else {"status": "NotFound"}
+
+
+def delete_certificate(charge_point: ChargePoint, request: Payload) -> Answer:
+    """NotFound: no root has these hashes."""
+    return {"status": charge_point.certificates.delete(request["certificateHashData"])}
+
+
 def reserve_now(charge_point: ChargePoint, request: Payload) -> Answer:
     """The same id again replaces; a second id on a reserved connector is Occupied."""
     connector = charge_point.connectors.get(int(request["connectorId"]))
@@ -283,15 +323,20 @@ def _is_for_running(connector: Connector, profile: Payload) -> bool:
 
 ANSWERS: Mapping[str, Callable[[ChargePoint, Payload], Answer]] = {
     "CancelReservation": cancel_reservation,
+    "CertificateSigned": certificate_signed,
     "ChangeAvailability": change_availability,
     "ChangeConfiguration": change_configuration,
     "ClearCache": clear_cache,
     "ClearChargingProfile": clear_charging_profile,
     "DataTransfer": data_transfer,
+    "DeleteCertificate": delete_certificate,
+    "ExtendedTriggerMessage": extended_trigger_message,
     "GetCompositeSchedule": get_composite_schedule,
     "GetConfiguration": get_configuration,
     "GetDiagnostics": get_diagnostics,
+    "GetInstalledCertificateIds": get_installed_certificate_ids,
     "GetLocalListVersion": get_local_list_version,
+    "InstallCertificate": install_certificate,
     "RemoteStartTransaction": remote_start_transaction,
     "RemoteStopTransaction": remote_stop_transaction,
     "ReserveNow": reserve_now,

@@ -7,6 +7,7 @@ block.
 
 import itertools
 import random
+import tempfile
 import time
 import uuid
 from collections import deque
@@ -20,6 +21,7 @@ import gevent.ssl
 from gevent.event import Event
 
 from chargepoint.answers import answers_of
+from chargepoint.certificates import Certificates
 from chargepoint.connector import Connector, Transaction
 from chargepoint.conversation import Answerer, Conversation, Payload
 from chargepoint.errors import CallRefused, NoAnswer
@@ -83,6 +85,7 @@ class ChargePoint(Hardware):
         self.authorization_key = authorization_key
         self.queue = TransactionQueue(self.options.attempts, self.options.queue_limit)
         self.known_id_tags = KnownIdTags(self.configuration, clock)
+        self.certificates = Certificates(self.options.key_kind, self.options.hash_algorithm)
         self.firmware_version = self.options.firmware_version
         self.firmware_status = "Idle"
         self.diagnostics_status = "Idle"
@@ -284,6 +287,36 @@ class ChargePoint(Hardware):
         self.diagnostics_status = status
         self.notify("DiagnosticsStatusNotification", {"status": status})
 
+    def report_security_event(self, kind: str, tech_info: str = "") -> None:
+        """SecurityEventNotification (white paper, A04)."""
+        payload = {"type": kind, "timestamp": self.now_text()}
+        if tech_info:
+            payload["techInfo"] = tech_info
+        self.notify("SecurityEventNotification", payload)
+
+    @property
+    def serial_number(self) -> str:
+        """What it tells in its boot, and wants its certificate to name."""
+        return (self.options.serial_number or self.charge_point_id)[:25]
+
+    def ask_for_certificate(self) -> None:
+        """SignCertificate, for a key made for it (white paper, A02 and A03)."""
+        csr = self.certificates.ask(self.serial_number, self.configuration.text("CpoName"))
+        self.notify("SignCertificate", {"csr": csr})
+
+    def use_certificate(self) -> None:
+        """Connect again, with the certificate that was signed last."""
+        identity = self.certificates.identity
+        if identity is None or self._ssl_context is None:
+            return  # its link is not one that a certificate belongs to
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(identity.key + identity.chain)
+            file.flush()
+            self._ssl_context.load_cert_chain(file.name)
+        self._hurry.set()
+        if self.link is not None:
+            self.link.close(1000, "new certificate")
+
     # --- what takes time once the central system has asked for it ---
 
     def start_remotely(self, connector: Connector, id_tag: str) -> None:
@@ -475,7 +508,7 @@ class ChargePoint(Hardware):
         return {
             "chargePointVendor": self.options.vendor,
             "chargePointModel": self.options.model,
-            "chargePointSerialNumber": (self.options.serial_number or self.charge_point_id)[:25],
+            "chargePointSerialNumber": self.serial_number,
             "firmwareVersion": self.firmware_version,
             "meterType": "virtual",
         }

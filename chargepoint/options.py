@@ -13,6 +13,8 @@ class Options:
     model: str = "NW-22"
     firmware_version: str = "4.2.0"
     serial_number: str | None = None  # None: the identity
+    key_kind: Literal["ec", "rsa"] = "ec"  # of the key it asks a certificate for
+    hash_algorithm: Literal["SHA256", "SHA384", "SHA512"] = "SHA256"  # of the roots it lists
     connectors: int = 2
     rated_w: float = 11_000.0
     meter_start_wh: int = 0
