@@ -56,6 +56,7 @@ class Link:
         self._halted = False
         self._dropping: gevent.Greenlet[[], None] | None = None
         self.is_open = True
+        self.response_headers: Mapping[str, str] = {}  # of the 101, names as sent
 
     @classmethod
     def connect(
@@ -64,6 +65,7 @@ class Link:
         *,
         authorization: bytes | None = None,
         subprotocols: Sequence[str] = ("ocpp1.6",),
+        subprotocol_separator: str = ", ",
         timeout_s: float = 10.0,
         headers: Mapping[str, str] | None = None,
         ssl_context: gevent.ssl.SSLContext | None = None,
@@ -85,7 +87,7 @@ class Link:
                     uri, subprotocols=[Subprotocol(name) for name in subprotocols] or None
                 )
                 link = cls(sock, protocol)
-                link._shake_hands(_basic(uri, authorization), headers or {})
+                link._shake_hands(_basic(uri, authorization), headers or {}, subprotocol_separator)
             except OSError as error:
                 sock.close()
                 raise LinkLost(str(error)) from error
@@ -166,8 +168,14 @@ class Link:
         """Leave everything that arrives from now on unread: a peer that hangs, link up."""
         self._halted = True
 
-    def _shake_hands(self, authorization: str | None, headers: Mapping[str, str]) -> None:
+    def _shake_hands(
+        self, authorization: str | None, headers: Mapping[str, str], separator: str
+    ) -> None:
         request = self._protocol.connect()
+        if self._protocol.available_subprotocols:
+            del request.headers["Sec-WebSocket-Protocol"]
+            offered = separator.join(self._protocol.available_subprotocols)
+            request.headers["Sec-WebSocket-Protocol"] = offered
         if authorization is not None:
             request.headers["Authorization"] = authorization
         for name, value in headers.items():
@@ -194,6 +202,7 @@ class Link:
         if response.status_code != 101:
             headers = dict(response.headers.raw_items())
             raise Refused(response.status_code, headers, bytes(response.body or b""))
+        self.response_headers = response.headers
         if isinstance(self._protocol.handshake_exc, InvalidHandshake):
             raise LinkLost(f"broken handshake: {self._protocol.handshake_exc}")
 

@@ -1,0 +1,87 @@
+"""What a case is, and how it fails."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chargepoint.conformance.tool import Tool
+
+
+class Profile(StrEnum):
+    """The certification profiles, as a certificate lists them."""
+
+    CORE = "Core (incl. basic security)"
+    FIRMWARE = "Firmware Management"
+    LOCAL_LIST = "Local Authorization List Management"
+    SMART_CHARGING = "Smart Charging"
+    REMOTE_TRIGGER = "Remote Trigger"
+    RESERVATION = "Reservation"
+    ADVANCED_SECURITY = "Advanced Security"
+
+
+class CheckFailed(Exception):
+    """step: which one, with its number; check: what was looked at; received: what came instead."""
+
+    def __init__(self, case_id: str, step: str, check: str, expected: str, received: str) -> None:
+        super().__init__(f"{case_id}, step {step}: {check}: expected {expected}, got {received}")
+        self.case_id = case_id
+        self.step = step
+        self.check = check
+        self.expected = expected
+        self.received = received
+
+
+class NotApplicable(Exception):
+    """The kit was not given what this case needs."""
+
+
+Flow = Callable[["Tool"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """mandatory: of every central system that declares the profile; the others are conditional.
+
+    settings: what the charge point's record in the central system must have besides the usual.
+    """
+
+    case_id: str
+    title: str
+    profile: Profile
+    mandatory: bool
+    flow: Flow
+    settings: Mapping[str, Any]
+
+
+class Cases:
+    """The cases of one module, in the order in which they are written there."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._cases: list[Case] = []
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self._cases)
+
+    def add(
+        self,
+        case_id: str,
+        title: str,
+        *,
+        mandatory: bool = True,
+        profile: Profile | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Callable[[Flow], Flow]:
+        """Make a case of a flow."""
+
+        def enter(flow: Flow) -> Flow:
+            self._cases.append(
+                Case(
+                    case_id, title, profile or self._profile, mandatory, flow, dict(settings or {})
+                )
+            )
+            return flow
+
+        return enter

@@ -1,0 +1,50 @@
+"""States in which cases begin, as the steps that lead there."""
+
+from typing import Any
+
+from chargepoint.conformance.tool import Tool
+
+CONNECTORS = (0, 1)
+
+
+def booted(tool: Tool, url: str | None = None, **how: Any) -> None:
+    """Connected, accepted, and every connector Available. url, how: see Tool.upgrade."""
+    tool.connect(url, **how)
+    boot(tool)
+
+
+def boot(tool: Tool) -> None:
+    """BootNotification and the statuses, over the connection that is open."""
+    tool.boot()
+    tool.has("status", "Accepted")
+    for connector_id in CONNECTORS:
+        tool.status("Available", connector_id)
+
+
+def rebooted(tool: Tool) -> None:
+    """Gone, and come back."""
+    tool.disconnect()
+    booted(tool)
+
+
+def authorized(tool: Tool, id_tag: str | None = None) -> None:
+    """The driver has been let in."""
+    tool.authorize(id_tag or tool.cast.valid)
+    tool.has("idTagInfo.status", "Accepted")
+
+
+def started(tool: Tool, id_tag: str | None = None, **more: Any) -> int:
+    """A transaction that was accepted: its id."""
+    transaction_id = tool.start_transaction(id_tag or tool.cast.valid, **more)
+    tool.has("idTagInfo.status", "Accepted")
+    return transaction_id
+
+
+def charging(tool: Tool, **more: Any) -> int:
+    """Authorized, plugged in and charging on connector 1: the transactionId. more: fields of
+    StartTransaction.req."""
+    authorized(tool)
+    tool.status("Preparing")
+    transaction_id = started(tool, **more)
+    tool.status("Charging")
+    return transaction_id

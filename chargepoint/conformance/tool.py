@@ -1,0 +1,460 @@
+"""The charge point of a case: step by step it speaks, listens, and checks what it heard.
+
+Each message of the central system is a step. A step begins when it is waited for; what is checked
+afterwards belongs to it. Whatever a case does not expect fails it: silence, an answer too late, a
+CALLERROR, a CALL out of turn, a broken schema, the end of the connection.
+"""
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NoReturn
+
+import gevent
+import gevent.ssl
+from gevent.event import AsyncResult
+
+from chargepoint.conformance.arrival import END, Arrival, Mutate, Payload
+from chargepoint.conformance.case import CheckFailed
+from chargepoint.conformance.cast import Cast
+from chargepoint.conformance.line import Line
+from chargepoint.conformance.operator import ApiUnusable, Operator, charge_point_path
+from chargepoint.conformance.schemas import violation
+from chargepoint.conformance.target import Target
+from chargepoint.wire import LinkLost
+
+COMMAND_WAIT_S = 30
+RECEIVED_MAX = 4_000
+
+# The checks that every message undergoes.
+ANSWERED: Final = "answered"
+IN_TIME: Final = "in time"
+UNDISTURBED: Final = "no other CALL"
+SCHEMA: Final = "schema"
+CONNECTED: Final = "still connected"
+GENERIC_CHECKS: Final = frozenset({ANSWERED, IN_TIME, UNDISTURBED, SCHEMA, CONNECTED})
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING: Final = _Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How long an answer took: from the last byte written to the CALLRESULT read."""
+
+    action: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An operation under way: what the API says at its end."""
+
+    action: str
+    end: "AsyncResult[Arrival]"
+
+
+class Tool:
+    """charge_point_id, authorization_key: as entered for this case; the key in hex."""
+
+    def __init__(
+        self,
+        case_id: str,
+        target: Target,
+        operator: Operator,
+        cast: Cast,
+        charge_point_id: str,
+        authorization_key: str,
+        mutate: Mutate,
+    ) -> None:
+        self.case_id = case_id
+        self.target = target
+        self.operator = operator
+        self.cast = cast
+        self.charge_point_id = charge_point_id
+        self.authorization_key = authorization_key
+        self.line = Line(mutate)
+        self.received: Payload = {}
+        self.samples: list[Sample] = []
+        self.checks: list[str] = []  # every check passed, as `step: check`
+        self.later: list[Callable[[], None]] = []  # undone at the end, last first
+        self._mutate = mutate
+        self._arrival = Arrival("nothing", {}, 0.0)
+        self.steps: list[str] = []
+        self._step = "start"
+        self._ordinals: Counter[str] = Counter()
+        self._asked = ""  # id of the CALL of the central system that is to be answered
+        self._triggered_s = 0.0
+        self._running: list[gevent.Greenlet[..., None]] = []
+        self._open_transactions: set[int] = set()
+
+    # --- the connection ---
+
+    def upgrade(
+        self,
+        url: str | None = None,
+        *,
+        password: bytes | None = None,
+        anonymous: bool = False,
+        subprotocols: Sequence[str] = ("ocpp1.6",),
+        separator: str = ", ",
+        headers: Mapping[str, str] | None = None,
+        ssl_context: gevent.ssl.SSLContext | None = None,
+    ) -> Payload:
+        """Try the handshake: `status`, `subprotocol` as its header has it. Refused or not is for
+        the case to judge; password: other than the one entered; anonymous: no credentials."""
+        self._begin("upgrade")
+        if password is None and self.authorization_key and not anonymous:
+            password = bytes.fromhex(self.authorization_key)
+        self._look(
+            self.line.open(
+                f"{url or self.target.url}/{self.charge_point_id}",
+                authorization=password,
+                subprotocols=subprotocols,
+                separator=separator,
+                headers=headers,
+                ssl_context=ssl_context,
+                timeout_s=self.target.patience_s,
+            )
+        )
+        return self.received
+
+    def connect(self, url: str | None = None, **how: Any) -> None:
+        """The handshake, which must succeed."""
+        self.upgrade(url, **how)
+        self.has("status", 101)
+        self.has("subprotocol", "ocpp1.6")
+
+    def disconnect(self) -> None:
+        self.line.close()
+
+    # --- the charge point asks ---
+
+    def call(self, action: str, payload: Payload) -> Payload:
+        """Send a CALL; the payload of its CALLRESULT."""
+        self._begin(f"{action}.conf")
+        unique_id = str(uuid.uuid4())
+        try:
+            sent_s = self.line.call(unique_id, action, payload)
+        except LinkLost as error:
+            self.fail(CONNECTED, "an open connection", str(error))
+        arrival = self._next(sent_s, self.target.answer_limit_s)
+        match arrival.content:
+            case [3, str(answered), dict() as answer] if answered == unique_id:
+                pass
+            case [2, *_]:
+                self.fail(UNDISTURBED, f"the answer to {action} before any CALL")
+            case _:
+                self.fail(ANSWERED, f"the CALLRESULT to {action}")
+        self._check_time(arrival, sent_s, self.target.answer_limit_s)
+        self._check_schema(f"{action}Response", answer)
+        self.samples.append(Sample(action, arrival.at_s - sent_s))
+        return answer
+
+    def authorize(self, id_tag: str) -> Payload:
+        return self.call("Authorize", {"idTag": id_tag})
+
+    def boot(self, **more: Any) -> Payload:
+        return self.call(
+            "BootNotification",
+            {
+                "chargePointVendor": "Conformance",
+                "chargePointModel": "Kit",
+                "firmwareVersion": "1.0",
+                **more,
+            },
+        )
+
+    def heartbeat(self) -> Payload:
+        return self.call("Heartbeat", {})
+
+    def status(
+        self, status: str, connector_id: int = 1, error_code: str = "NoError", **more: Any
+    ) -> Payload:
+        return self.call(
+            "StatusNotification",
+            {
+                "connectorId": connector_id,
+                "errorCode": error_code,
+                "status": status,
+                "timestamp": instant(),
+                **more,
+            },
+        )
+
+    def start_transaction(self, id_tag: str, connector_id: int = 1, **more: Any) -> int:
+        """The transactionId."""
+        answer = self.call(
+            "StartTransaction",
+            {
+                "connectorId": connector_id,
+                "idTag": id_tag,
+                "meterStart": 1000,
+                "timestamp": instant(),
+                **more,
+            },
+        )
+        transaction_id = int(answer["transactionId"])
+        self._open_transactions.add(transaction_id)
+        return transaction_id
+
+    def stop_transaction(self, transaction_id: int, reason: str, **more: Any) -> Payload:
+        """Without an idTag unless `more` has one."""
+        answer = self.call(
+            "StopTransaction",
+            {
+                "transactionId": transaction_id,
+                "meterStop": 2000,
+                "timestamp": instant(),
+                "reason": reason,
+                **more,
+            },
+        )
+        self._open_transactions.discard(transaction_id)
+        return answer
+
+    # --- the central system asks ---
+
+    def operate(self, action: str, payload: Payload) -> Command:
+        """Have the operator ask for it; then expect() the CALL, answer() it, and see it settled().
+
+        A refusal of the API is what expect() meets instead of the CALL.
+        """
+        command = Command(action, AsyncResult())
+        self._triggered_s = time.perf_counter()
+        self._running.append(gevent.spawn(self._operate, command, payload))
+        return command
+
+    def expect(self, action: str) -> Payload:
+        """Wait for this CALL of the central system: its payload."""
+        self._begin(f"{action}.req")
+        since_s = self._triggered_s or time.perf_counter()
+        arrival = self._next(since_s, self.target.patience_s)
+        match arrival.content:
+            case [2, str(unique_id), str(asked), dict() as payload] if asked == action:
+                self._asked = unique_id
+            case [2, *_]:
+                self.fail(UNDISTURBED, f"{action} and no other CALL")
+            case _:
+                self.fail(ANSWERED, f"a CALL {action}")
+        self._check_time(arrival, since_s, self.target.patience_s)
+        self._check_schema(action, payload)
+        return payload
+
+    def answer(self, payload: Payload) -> None:
+        """Answer what was expected last."""
+        self._write([3, self._asked, payload])
+
+    def answer_error(self, code: str, description: str = "") -> None:
+        """Answer what was expected last with a CALLERROR."""
+        self._write([4, self._asked, code, description, {}])
+
+    def settled(self, command: Command, answer: Payload | None, state: str = "answered") -> None:
+        """The operator must be told how it ended, with the charge point's answer as it was."""
+        self._begin(f"{command.action}.command")
+        try:
+            arrival = command.end.get(timeout=COMMAND_WAIT_S + 5)
+        except gevent.Timeout:
+            arrival = None
+        if arrival is None:
+            self.fail(ANSWERED, "the end of the command from the API", "nothing")
+        self._take_api(arrival)
+        self.has("state", state)
+        if answer is not None:
+            self.has("answer", answer)
+
+    def operation(self, action: str, payload: Payload, answer: Payload) -> Payload:
+        """operate(), expect(), answer() and settled() in one, for a case that checks afterwards:
+        the payload of the CALL, which is what was received last."""
+        command = self.operate(action, payload)
+        asked = self.expect(action)
+        label, arrival = self._step, self._arrival
+        self.answer(answer)
+        self.settled(command, answer)
+        self._step, self._arrival, self.received = label, arrival, asked
+        return asked
+
+    # --- what the central system has recorded ---
+
+    def look(self, name: str, path: str) -> Payload:
+        """An object of the API, a step of its own under this name."""
+        self._begin(name)
+        try:
+            answer = self.operator.request("GET", path)
+        except ApiUnusable as error:
+            self.fail(ANSWERED, "an answer of the API", str(error))
+        self._take_api(Arrival(name, answer.body, time.perf_counter(), answer.status))
+        return self.received
+
+    def look_at_charge_point(self) -> Payload:
+        return self.look("charge point", charge_point_path(self.charge_point_id))
+
+    def look_at_connector(self, connector_id: int = 1) -> Payload:
+        """The charge point's record, cut down to this connector."""
+        whole = self.look("connector", charge_point_path(self.charge_point_id))
+        found: list[Payload] = [
+            connector
+            for connector in whole.get("connectors", [])
+            if connector.get("connector_id") == connector_id
+        ]
+        self.received = found[0] if found else {}
+        return self.received
+
+    def look_at_transaction(self, transaction_id: int) -> Payload:
+        return self.look("transaction", f"/transactions/{transaction_id}")
+
+    # --- checks of what was received last ---
+
+    def field(self, path: str) -> Any:
+        """The value under `idTagInfo.status` or `localAuthorizationList.0.idTag`, or MISSING."""
+        node: Any = self.received
+        for part in path.split("."):
+            if isinstance(node, dict) and part in node:
+                node = node[part]
+            elif isinstance(node, list) and part.isdigit() and int(part) < len(node):
+                node = node[int(part)]
+            else:
+                return MISSING
+        return node
+
+    def has(self, path: str, expected: object) -> None:
+        """This field is there with this value; True is not 1."""
+        actual = self.field(path)
+        same = type(actual) is type(expected) or isinstance(actual, float)
+        self.require(path, same and actual == expected, repr(expected))
+
+    def one_of(self, path: str, expected: Collection[object]) -> None:
+        actual = self.field(path)
+        self.require(path, actual in expected, f"one of {', '.join(map(repr, expected))}")
+
+    def present(self, path: str) -> None:
+        self.require(path, self.field(path) is not MISSING, "to be there")
+
+    def absent(self, path: str) -> None:
+        self.require(f"no {path}", self.field(path) is MISSING, "to be left out")
+
+    def require(self, check: str, holds: object, expected: str) -> None:
+        """Any other check of this step, under a name of its own."""
+        if not holds:
+            self.fail(check, expected)
+        self.checks.append(f"{self._step}: {check}")
+
+    def fail(self, check: str, expected: str, received: str | None = None) -> NoReturn:
+        """End the case here. received: where it is not simply what arrived last."""
+        raise CheckFailed(
+            self.case_id,
+            f"{len(self.steps)} {self._step}",
+            check,
+            expected,
+            (str(self._arrival.content) if received is None else received)[:RECEIVED_MAX],
+        )
+
+    def stumbled(self, error: Exception) -> CheckFailed:
+        """The failure of a flow that could not go on with what it had received."""
+        expected = f"something to go on with; {type(error).__name__}: {error}"
+        try:
+            self.fail("usable", expected)
+        except CheckFailed as failure:
+            return failure
+
+    # --- time, and the end ---
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass as a charge point must."""
+        if self.target.pauses:
+            gevent.sleep(seconds)
+
+    def finish(self) -> None:
+        """The flow is over: nothing may have come that nobody asked for."""
+        arrival = self.line.waiting()
+        if arrival is not None and arrival.name != END:
+            self._begin("the end")
+            self._arrival = arrival
+            self.fail(UNDISTURBED, "nothing more")
+
+    def leave(self) -> None:
+        """Put an end to what the case left open, whether it passed or not."""
+        for transaction_id in sorted(self._open_transactions):
+            if not self.line.is_open:
+                break
+            try:
+                self.stop_transaction(transaction_id, "Other")
+            except CheckFailed:
+                break  # the case has its result already
+        self.line.close()
+        gevent.killall(self._running)
+        for undo in reversed(self.later):
+            undo()
+
+    # --- inside ---
+
+    def _begin(self, name: str) -> None:
+        self._ordinals[name] += 1
+        count = self._ordinals[name]
+        self._step = name if count == 1 else f"{name} {count}"
+        self.steps.append(self._step)
+
+    def _look(self, arrival: Arrival) -> None:
+        self._arrival = arrival
+        self.received = arrival.payload
+
+    def _next(self, since_s: float, limit_s: float) -> Arrival:
+        arrival = self.line.next(max(0.0, since_s + limit_s - time.perf_counter()))
+        if arrival is None:
+            self._arrival = Arrival("nothing", {}, 0.0)
+            self.fail(IN_TIME, f"within {limit_s:g} s", "nothing")
+        self._look(arrival)
+        if arrival.name == END:
+            self.fail(CONNECTED, "an open connection")
+        return arrival
+
+    def _check_time(self, arrival: Arrival, since_s: float, limit_s: float) -> None:
+        took_s = arrival.at_s - since_s
+        if took_s > limit_s:
+            self.fail(IN_TIME, f"within {limit_s:g} s", f"after {took_s:.3f} s")
+
+    def _check_schema(self, schema: str, payload: Payload) -> None:
+        broken = violation(schema, payload)
+        if broken is not None:
+            self.fail(SCHEMA, f"what the schema {schema} allows; {broken}")
+
+    def _take_api(self, arrival: Arrival) -> None:
+        seen = self._mutate(arrival)
+        if not seen:
+            self.fail(ANSWERED, "an answer of the API", "nothing")
+        self._look(seen[0])
+        if not 200 <= seen[0].status < 300:
+            self.fail(ANSWERED, "HTTP 2xx", f"HTTP {seen[0].status} {seen[0].content}")
+
+    def _operate(self, command: Command, payload: Payload) -> None:
+        name = f"{command.action}.command"
+        try:
+            answer = self.operator.command(
+                self.charge_point_id, command.action, payload, COMMAND_WAIT_S
+            )
+            status, body = answer.status, answer.body
+        except ApiUnusable as error:
+            status, body = 0, {"error": str(error)}
+        arrival = Arrival(name, body, time.perf_counter(), status)
+        command.end.set(arrival)
+        if not 200 <= status < 300:
+            self.line.interrupt(arrival)
+
+    def _write(self, frame: list[Any]) -> None:
+        try:
+            self.line.write(frame)
+        except LinkLost as error:
+            self.fail(CONNECTED, "an open connection", str(error))
+
+
+def instant(ago: timedelta = timedelta()) -> str:
+    """A timestamp of this moment, or of one that is past."""
+    return f"{datetime.now(UTC) - ago:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"

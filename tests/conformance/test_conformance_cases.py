@@ -1,0 +1,104 @@
+"""Every case of the kit passes against our system, and each of its checks can fail."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+from mutations import MUTATIONS
+from mutations.mutation import (
+    Mutation,
+    cut_off,
+    interrupted,
+    late,
+    refused,
+    silent,
+    unschematic,
+    untold,
+)
+from mutations.shared import shared_mutation
+
+from chargepoint.conformance.cases import CASES
+from chargepoint.conformance.run import Outcome, Result, Run
+
+pytestmark = pytest.mark.e2e
+
+FOR_EVERY: Mapping[str, tuple[Callable[[str], Mutation], ...]] = {
+    "conf": (late, unschematic, refused, interrupted, cut_off),
+    "req": (late, unschematic, interrupted, cut_off),
+    "of the API": (untold,),
+}
+
+
+def of_case(case_id: str, result: Result) -> list[Mutation]:
+    """Those of its table, and for checks not named there those that cases share."""
+    own = list(MUTATIONS[case_id])
+    named = {mutation.fails for mutation in own}
+    shared = [shared_mutation(key) for key in dict.fromkeys(result.checks) if key not in named]
+    return own + [mutation for mutation in shared if mutation is not None]
+
+
+def of_every_message(result: Result) -> list[Mutation]:
+    """What no message may be, tried on the last of each kind: the case runs through to there."""
+    last: dict[str, str] = {}
+    for step in result.steps:
+        name = step.rstrip(" 0123456789")
+        if name != "upgrade":
+            kind = name.rpartition(".")[2]
+            last[kind if kind in FOR_EVERY else "of the API"] = step
+    return [make(step) for kind, step in last.items() for make in FOR_EVERY[kind]]
+
+
+def run_with(run: Run, case_id: str, mutation: Mutation) -> str:
+    """What failed, as `step: check`."""
+    result = run.run(CASES[case_id], mutation.hook())
+    if result.failure is None:
+        return "nothing"
+    return f"{result.failure.step.partition(' ')[2]}: {result.failure.check}"
+
+
+@pytest.mark.parametrize("case_id", CASES)
+def test_case_passes(honest: Callable[[str], Result], case_id: str) -> None:
+    result = honest(case_id)
+
+    assert result.failure is None
+    assert result.outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("case_id", CASES)
+def test_every_check_has_its_mutation(honest: Callable[[str], Result], case_id: str) -> None:
+    result = honest(case_id)
+
+    covered = {mutation.fails for mutation in of_case(case_id, result)}
+
+    assert set(result.checks) - covered == set()
+
+
+@pytest.mark.parametrize("case_id", CASES)
+def test_every_check_fails_where_its_mutation_lies(
+    honest: Callable[[str], Result], run: Run, case_id: str
+) -> None:
+    mutations = of_case(case_id, honest(case_id))
+
+    found = [(m.fails, run_with(run, case_id, m)) for m in mutations]
+
+    assert found == [(fails, fails) for fails, _ in found]
+
+
+@pytest.mark.parametrize("case_id", CASES)
+def test_every_kind_of_message_is_checked_as_such(
+    honest: Callable[[str], Result], run: Run, case_id: str
+) -> None:
+    mutations = of_every_message(honest(case_id))
+
+    found = [(m.fails, run_with(run, case_id, m)) for m in mutations]
+
+    assert found == [(fails, fails) for fails, _ in found]
+
+
+def test_silence_fails_a_case_when_the_time_is_over(run: Run) -> None:
+    short = Run(replace(run.target, answer_limit_s=1.0, patience_s=1.0), run.operator, run.cast)
+    mutations = [silent("StatusNotification.conf"), silent("RemoteStopTransaction.req")]
+
+    found = [run_with(short, "TC_012_CSMS", mutation) for mutation in mutations]
+
+    assert found == [mutation.fails for mutation in mutations]
