@@ -1,5 +1,6 @@
 """States in which cases begin, as the steps that lead there."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from chargepoint.conformance.tool import Tool
@@ -13,12 +14,13 @@ def booted(tool: Tool, url: str | None = None, **how: Any) -> None:
     boot(tool)
 
 
-def boot(tool: Tool) -> None:
-    """BootNotification and the statuses, over the connection that is open."""
+def boot(tool: Tool, statuses: Mapping[int, str] | None = None) -> None:
+    """BootNotification and the statuses, over the connection that is open; all Available, unless
+    said otherwise."""
     tool.boot()
     tool.has("status", "Accepted")
     for connector_id in CONNECTORS:
-        tool.status("Available", connector_id)
+        tool.status((statuses or {}).get(connector_id, "Available"), connector_id)
 
 
 def rebooted(tool: Tool) -> None:

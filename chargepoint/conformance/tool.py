@@ -272,8 +272,8 @@ class Tool:
             self.has("answer", answer)
 
     def operation(self, action: str, payload: Payload, answer: Payload) -> Payload:
-        """operate(), expect(), answer() and settled() in one, for a case that checks afterwards:
-        the payload of the CALL, which is what was received last."""
+        """operate(), expect(), answer() and settled() in one: the payload of the CALL, which is
+        also what the checks that follow look at."""
         command = self.operate(action, payload)
         asked = self.expect(action)
         label, arrival = self._step, self._arrival
@@ -284,29 +284,28 @@ class Tool:
 
     # --- what the central system has recorded ---
 
-    def look(self, name: str, path: str) -> Payload:
-        """An object of the API, a step of its own under this name."""
+    def look(self, name: str, path: str, pick: Callable[[Any], Payload] | None = None) -> Payload:
+        """An object of the API, a step of its own under this name; pick: the part that matters."""
         self._begin(name)
         try:
             answer = self.operator.request("GET", path)
         except ApiUnusable as error:
             self.fail(ANSWERED, "an answer of the API", str(error))
-        self._take_api(Arrival(name, answer.body, time.perf_counter(), answer.status))
+        body = pick(answer.body) if pick is not None and answer.is_ok else answer.body
+        self._take_api(Arrival(name, body, time.perf_counter(), answer.status))
         return self.received
 
     def look_at_charge_point(self) -> Payload:
         return self.look("charge point", charge_point_path(self.charge_point_id))
 
     def look_at_connector(self, connector_id: int = 1) -> Payload:
-        """The charge point's record, cut down to this connector."""
-        whole = self.look("connector", charge_point_path(self.charge_point_id))
-        found: list[Payload] = [
-            connector
-            for connector in whole.get("connectors", [])
-            if connector.get("connector_id") == connector_id
-        ]
-        self.received = found[0] if found else {}
-        return self.received
+        """The record of one connector."""
+
+        def pick(whole: Any) -> Payload:
+            found = [one for one in whole["connectors"] if one["connector_id"] == connector_id]
+            return dict(found[0]) if found else {}
+
+        return self.look("connector", charge_point_path(self.charge_point_id), pick)
 
     def look_at_transaction(self, transaction_id: int) -> Payload:
         return self.look("transaction", f"/transactions/{transaction_id}")
