@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from csms.domain.charge_point import ChargePoint
+from csms.domain.charging_profile import (
+    ChargingLimits,
+    check_clear_charging_profile,
+    check_get_composite_schedule,
+    check_remote_start_profile,
+    check_set_charging_profile,
+)
 from csms.domain.configuration import Configuration
 from csms.domain.secrets import is_secret_key
 from csms.errors import FieldError
@@ -54,6 +61,23 @@ def _authorization_key(payload: Payload, _: Circumstances) -> None:
         )
 
 
+def _remote_start(payload: Payload, circumstances: Circumstances) -> None:
+    _connector_above_zero(payload, circumstances)
+    check_remote_start_profile(payload, ChargingLimits.told(circumstances.configuration))
+
+
+def _set_charging_profile(payload: Payload, circumstances: Circumstances) -> None:
+    check_set_charging_profile(payload, ChargingLimits.told(circumstances.configuration))
+
+
+def _clear_charging_profile(payload: Payload, _: Circumstances) -> None:
+    check_clear_charging_profile(payload)
+
+
+def _get_composite_schedule(payload: Payload, _: Circumstances) -> None:
+    check_get_composite_schedule(payload)
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """check: raises FieldError; in_pending: whether it may be sent to a charge point that is
@@ -69,23 +93,23 @@ REQUESTS: Mapping[str, Operation] = {
     "ChangeAvailability": Operation(_connector_not_negative),
     "ChangeConfiguration": Operation(_authorization_key),
     "ClearCache": Operation(),
-    "ClearChargingProfile": Operation(_connector_not_negative),
+    "ClearChargingProfile": Operation(_clear_charging_profile),
     "DataTransfer": Operation(),
     "DeleteCertificate": Operation(),
     "ExtendedTriggerMessage": Operation(_connector_not_negative),
-    "GetCompositeSchedule": Operation(_connector_not_negative),
+    "GetCompositeSchedule": Operation(_get_composite_schedule),
     "GetConfiguration": Operation(),
     "GetDiagnostics": Operation(),
     "GetInstalledCertificateIds": Operation(),
     "GetLocalListVersion": Operation(),
     "GetLog": Operation(),
     "InstallCertificate": Operation(),
-    "RemoteStartTransaction": Operation(_connector_above_zero, in_pending=False),
+    "RemoteStartTransaction": Operation(_remote_start, in_pending=False),
     "RemoteStopTransaction": Operation(in_pending=False),
     "ReserveNow": Operation(_connector_not_negative),
     "Reset": Operation(),
     "SendLocalList": Operation(),
-    "SetChargingProfile": Operation(_connector_not_negative),
+    "SetChargingProfile": Operation(_set_charging_profile),
     "SignedUpdateFirmware": Operation(),
     "TriggerMessage": Operation(_connector_not_negative),
     "UnlockConnector": Operation(_connector_above_zero),

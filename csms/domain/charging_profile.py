@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from csms.clock import text_of
+from csms.domain.configuration import Configuration
 from csms.domain.timestamps import epoch_ms
 from csms.errors import FieldError
 
@@ -93,6 +94,23 @@ class ChargingLimits:
     max_periods: int | None = None
     max_installed: int | None = None
     switches_phases: bool | None = None
+
+    @classmethod
+    def told(cls, configuration: Configuration) -> "ChargingLimits":
+        named = configuration.items("ChargingScheduleAllowedChargingRateUnit") or ()
+        units = frozenset(_UNITS[name.casefold()] for name in named if name.casefold() in _UNITS)
+        return cls(
+            max_stack_level=configuration.integer("ChargeProfileMaxStackLevel"),
+            units=units or None,
+            max_periods=configuration.integer("ChargingScheduleMaxPeriods"),
+            max_installed=configuration.integer("MaxChargingProfilesInstalled"),
+            switches_phases=configuration.boolean("ConnectorSwitch3to1PhaseSupported"),
+        )
+
+
+# The key has words of its own for the units (errata 3.88); some write the units themselves.
+_UNITS = {"current": RateUnit.A, "a": RateUnit.A, "power": RateUnit.W, "w": RateUnit.W}
+UNKNOWN = ChargingLimits()
 
 
 def read_profile(payload: Payload, path: str = "chargingProfile") -> ChargingProfile:
@@ -312,7 +330,7 @@ _RULES: Sequence[Callable[[ChargingProfile, str], None]] = (
 # -- the rules of what is sent
 
 
-def check_set_charging_profile(payload: Payload) -> None:
+def check_set_charging_profile(payload: Payload, limits: ChargingLimits = UNKNOWN) -> None:
     """SetChargingProfile.req: purpose, connector and transaction must fit (3.13.1, 5.16)."""
     path = "payload.csChargingProfiles"
     profile = read_profile(payload["csChargingProfiles"], path)
@@ -324,6 +342,7 @@ def check_set_charging_profile(payload: Payload) -> None:
             f"{path}.transactionId", f"must be absent in a {profile.purpose} (OCPP 1.6 ed. 2, 7.8)"
         )
     check_profile(profile, path)
+    check_limits(profile, limits, path)
 
 
 def _connector_fits(purpose: Purpose, connector_id: int) -> None:
@@ -354,7 +373,7 @@ def _transaction_required(transaction_id: int | None, field: str) -> None:
         raise FieldError(field, "must be above 0 (errata 3.54)")
 
 
-def check_remote_start_profile(payload: Payload) -> None:
+def check_remote_start_profile(payload: Payload, limits: ChargingLimits = UNKNOWN) -> None:
     """RemoteStartTransaction.req: a profile is a TxProfile of a transaction that has no id yet
     (5.11, 5.16.2)."""
     if "chargingProfile" not in payload:
@@ -371,6 +390,7 @@ def check_remote_start_profile(payload: Payload) -> None:
             "must be absent: the transaction has no id yet (OCPP 1.6 ed. 2, 5.16.2)",
         )
     check_profile(profile, path)
+    check_limits(profile, limits, path)
 
 
 def check_clear_charging_profile(payload: Payload) -> None:

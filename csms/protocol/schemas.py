@@ -109,6 +109,8 @@ def _plain(error: Any) -> str:
             return f"must have at most {kind.limit} characters"
         case "format":
             return f"must be a {kind.format}"
+        case "multipleOf":  # of 0.1, in charging schedules only
+            return "must have one decimal at most (OCPP 1.6 ed. 2, 7.13, 7.14)"
         case _:
             return str(error.message)[:200]
 

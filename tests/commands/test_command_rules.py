@@ -8,7 +8,7 @@ from cast import CP001, NOON_MS
 from csms.commands.dispatch import check_allowed
 from csms.commands.requests import REQUESTS, Circumstances, check_payload, operation
 from csms.domain.charge_point import RegistrationStatus
-from csms.domain.configuration import Configuration
+from csms.domain.configuration import Configuration, ConfigurationKey, fold_key
 from csms.errors import CommandForbidden, FieldError
 from csms.protocol.schemas import REQUESTS_SENT
 
@@ -110,6 +110,22 @@ def test_a_good_payload_is_let_through(action):
     check_payload(action, GOOD[action], NOW)
 
 
+PERIODS = "payload.csChargingProfiles.chargingSchedule.chargingSchedulePeriod"
+
+
+def setting(connector_id, **period):
+    """A SetChargingProfile with one period."""
+    profile = GOOD["SetChargingProfile"]["csChargingProfiles"]
+    schedule = {
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6, **period}],
+    }
+    return {
+        "connectorId": connector_id,
+        "csChargingProfiles": {**profile, "chargingSchedule": schedule},
+    }
+
+
 WRONG = [
     ("CancelReservation", {}, "payload.reservationId"),
     ("CancelReservation", {"reservationId": "1"}, "payload.reservationId"),
@@ -164,6 +180,18 @@ WRONG = [
         },
         "payload.csChargingProfiles.chargingSchedule.chargingSchedulePeriod.0.limit",
     ),
+    ("SetChargingProfile", setting(1, limit=6.15), f"{PERIODS}.0.limit"),
+    ("SetChargingProfile", setting(1, startPeriod=1), f"{PERIODS}.0.startPeriod"),
+    ("SetChargingProfile", setting(1, numberPhases=4), f"{PERIODS}.0.numberPhases"),
+    ("SetChargingProfile", setting(-1), "payload.connectorId"),
+    ("ClearChargingProfile", {"connectorId": -1}, "payload.connectorId"),
+    ("ClearChargingProfile", {"stackLevel": -1}, "payload.stackLevel"),
+    ("GetCompositeSchedule", {"connectorId": 0, "duration": 0}, "payload.duration"),
+    (
+        "RemoteStartTransaction",
+        {"idTag": "A", "chargingProfile": setting(1)["csChargingProfiles"]},
+        "payload.chargingProfile.chargingProfilePurpose",
+    ),
     ("TriggerMessage", {"requestedMessage": "StartTransaction"}, "payload.requestedMessage"),
     (
         "TriggerMessage",
@@ -217,3 +245,29 @@ def test_the_desk_checks_before_anything_is_recorded(desk, socket):
 
     assert desk.stores.commands.page(None, 10).items == []
     assert socket.next() is None
+
+
+@pytest.mark.parametrize("action", ["SetChargingProfile", "RemoteStartTransaction"])
+def test_a_profile_is_held_against_what_the_charge_point_has_told(action):
+    told = ConfigurationKey("ChargeProfileMaxStackLevel", "2", readonly=True, at_ms=NOON_MS)
+    circumstances = replace(NOW, configuration=Configuration({fold_key(told.key): told}))
+    profile = {**setting(1)["csChargingProfiles"], "stackLevel": 3}
+    payload, field = {
+        "SetChargingProfile": (
+            {"connectorId": 1, "csChargingProfiles": profile},
+            "csChargingProfiles",
+        ),
+        "RemoteStartTransaction": (
+            {
+                "idTag": "ALICE",
+                "chargingProfile": {**profile, "chargingProfilePurpose": "TxProfile"},
+            },
+            "chargingProfile",
+        ),
+    }[action]
+
+    check_payload(action, payload, NOW)
+    with pytest.raises(FieldError, match="ChargeProfileMaxStackLevel is 2") as refusal:
+        check_payload(action, payload, circumstances)
+
+    assert refusal.value.field == f"payload.{field}.stackLevel"

@@ -24,6 +24,7 @@ from csms.domain.charging_profile import (
     read_profile,
     write_profile,
 )
+from csms.domain.configuration import Configuration, ConfigurationKey, fold_key
 from csms.errors import FieldError
 
 HOUR_S = 3_600
@@ -384,6 +385,55 @@ def test_what_the_charge_point_can_not_do_names_what_it_said(payload, field, key
     assert refusal.value.field == f"profile.{field}"
     assert key in refusal.value.problem
     assert "GetConfiguration" in refusal.value.problem
+
+
+def told(**values):
+    keys = {
+        fold_key(name): ConfigurationKey(name, value, readonly=True, at_ms=NOON_MS)
+        for name, value in values.items()
+    }
+    return ChargingLimits.told(Configuration(keys))
+
+
+def test_limits_are_what_the_charge_point_has_told():
+    assert told() == ChargingLimits()
+    assert (
+        told(
+            ChargeProfileMaxStackLevel="2",
+            ChargingScheduleAllowedChargingRateUnit="Current",
+            ChargingScheduleMaxPeriods="2",
+            MaxChargingProfilesInstalled="3",
+            ConnectorSwitch3to1PhaseSupported="false",
+        )
+        == LIMITS
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("Current,Power", {RateUnit.A, RateUnit.W}),
+        ("power", {RateUnit.W}),
+        (" A , W ", {RateUnit.A, RateUnit.W}),
+        ("Current,Torque", {RateUnit.A}),
+        ("Torque", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_units_are_read_as_charge_points_write_them(text, units):
+    """Errata 3.88: Current is A, Power is W."""
+    assert told(ChargingScheduleAllowedChargingRateUnit=text).units == units
+
+
+def test_what_is_sent_is_held_against_what_the_charge_point_said():
+    with pytest.raises(FieldError, match="ChargeProfileMaxStackLevel") as refusal:
+        check_set_charging_profile(setting(stackLevel=3), LIMITS)
+    assert refusal.value.field == f"{PROFILE}.stackLevel"
+
+    with pytest.raises(FieldError, match="ChargeProfileMaxStackLevel") as refusal:
+        check_remote_start_profile(starting(stackLevel=3), LIMITS)
+    assert refusal.value.field == f"{BAD_START}.stackLevel"
 
 
 def test_a_full_charge_point_takes_no_more():
