@@ -9,6 +9,7 @@ from csms.protocol.schemas import (
     REQUESTS_RECEIVED,
     REQUESTS_SENT,
     TO_CHARGE_POINT,
+    Schema,
 )
 
 
@@ -61,6 +62,14 @@ def test_a_broken_rule_names_the_field_and_says_what_it_wants(action, payload, v
 
 
 def test_a_rule_without_a_sentence_of_its_own_is_told_in_the_checker_s():
+    [violation] = Schema({"properties": {"retries": {"maximum": 3}}}).violations({"retries": 4})
+
+    assert violation.path == "retries"
+    assert violation.rule == "maximum"
+    assert "3" in violation.message
+
+
+def test_a_limit_with_two_decimals_is_told_the_rule():
     profile = {
         "chargingProfileId": 1,
         "stackLevel": 0,
@@ -78,7 +87,7 @@ def test_a_rule_without_a_sentence_of_its_own_is_told_in_the_checker_s():
 
     assert path.endswith("chargingSchedulePeriod/0/limit")
     assert rule == "multipleOf"
-    assert "0.1" in message
+    assert "one decimal at most (OCPP 1.6 ed. 2" in message
 
 
 def test_what_we_receive_may_have_any_date():
