@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -30,6 +31,30 @@ def _secret(variable: str) -> fields.String:
 
 def _choice(variable: str, default: str, *choices: str) -> fields.String:
     return fields.String(data_key=variable, load_default=default, validate=OneOf(choices))
+
+
+class CommonNameRule(StrEnum):
+    """What the CN of a client certificate must be: the white paper wants the serial number,
+    others use the id (quirk 36)."""
+
+    SERIAL = "serial"
+    ID = "id"
+    EITHER = "either"
+
+
+class SubjectRule(StrEnum):
+    """How the subject of a charge point's CSR is looked at. strict: its CN and O must be there and
+    right. fill: what is missing is filled in, what is wrong is refused. ignore: not at all, as the
+    conformance tool needs; the certificate names what is known of the charge point."""
+
+    STRICT = "strict"
+    FILL = "fill"
+    IGNORE = "ignore"
+
+
+def _authority(text: str) -> None:
+    if text not in {"built-in", "manual"} and not text.startswith("https://"):
+        raise ValidationError("must be built-in, manual, or an address that begins with https://")
 
 
 class SettingsSchema(Schema):
@@ -67,6 +92,27 @@ class SettingsSchema(Schema):
     transaction_retention_days = _int("TRANSACTION_RETENTION_DAYS", 400, 0, 36_500)
     trusted_proxies = _int("TRUSTED_PROXIES", 0, 0, 10)
     public_url = _text("PUBLIC_URL", None)
+    client_certificate_cn = fields.Enum(
+        CommonNameRule,
+        by_value=True,
+        data_key="CLIENT_CERTIFICATE_CN",
+        load_default=CommonNameRule.EITHER,
+    )
+    cpo_name = _text("CPO_NAME", None)
+    certificate_authority = fields.String(
+        data_key="CERTIFICATE_AUTHORITY", load_default=None, validate=_authority
+    )
+    certificate_authority_certificate = _text("CERTIFICATE_AUTHORITY_CERTIFICATE", None)
+    certificate_authority_key = _text("CERTIFICATE_AUTHORITY_KEY", None)
+    certificate_authority_roots = _text("CERTIFICATE_AUTHORITY_ROOTS", None)
+    certificate_authority_timeout_s = _float("CERTIFICATE_AUTHORITY_TIMEOUT_S", 20.0, 0.1, 40)
+    certificate_signature = _choice(
+        "CERTIFICATE_SIGNATURE", "rsa-pkcs1v15", "rsa-pkcs1v15", "rsa-pss", "ecdsa"
+    )
+    certificate_subject = fields.Enum(
+        SubjectRule, by_value=True, data_key="CERTIFICATE_SUBJECT", load_default=SubjectRule.FILL
+    )
+    certificate_days = _int("CERTIFICATE_DAYS", 365, 1, 3_650)
     session_cookie_secure = fields.Boolean(data_key="SESSION_COOKIE_SECURE", load_default=False)
     log_level = _choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
     log_format = _choice("LOG_FORMAT", "auto", "auto", "json", "pretty")
@@ -106,6 +152,16 @@ class Settings:
     transaction_retention_days: int
     trusted_proxies: int
     public_url: str | None
+    client_certificate_cn: CommonNameRule
+    cpo_name: str | None
+    certificate_authority: str | None = field(repr=False)
+    certificate_authority_certificate: str | None = field(repr=False)
+    certificate_authority_key: str | None = field(repr=False)
+    certificate_authority_roots: str | None
+    certificate_authority_timeout_s: float
+    certificate_signature: str
+    certificate_subject: SubjectRule
+    certificate_days: int
     session_cookie_secure: bool
     log_level: str
     log_format: str

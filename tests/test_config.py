@@ -19,19 +19,36 @@ INTEGERS = {
     "MESSAGE_LOG_LENGTH": (1, 100_000),
     "TRANSACTION_RETENTION_DAYS": (0, 36_500),
     "TRUSTED_PROXIES": (0, 10),
+    "CERTIFICATE_DAYS": (1, 3_650),
 }
 FLOATS = {
     "PING_INTERVAL_S": (0.1, 3_600),
     "SEND_DEADLINE_S": (0.1, 600),
     "HEADER_TIMEOUT_S": (0.1, 600),
+    "CERTIFICATE_AUTHORITY_TIMEOUT_S": (0.1, 40),
 }
 CHOICES = {
     "UNKNOWN_CHARGE_POINTS": ["reject", "pending", "accept"],
+    "CLIENT_CERTIFICATE_CN": ["serial", "id", "either"],
+    "CERTIFICATE_AUTHORITY": ["built-in", "manual", "https://ca.example/sign"],
+    "CERTIFICATE_SIGNATURE": ["rsa-pkcs1v15", "rsa-pss", "ecdsa"],
+    "CERTIFICATE_SUBJECT": ["strict", "fill", "ignore"],
     "LOG_LEVEL": ["DEBUG", "INFO", "WARNING", "ERROR"],
     "LOG_FORMAT": ["auto", "json", "pretty"],
     "SESSION_COOKIE_SECURE": ["true", "false", "1", "0"],
 }
-TEXTS = {"REDIS_URL", "RQ_REDIS_URL", "METRICS_TOKEN", "HOST", "OCPP_PATH", "PUBLIC_URL"}
+TEXTS = {
+    "REDIS_URL",
+    "RQ_REDIS_URL",
+    "METRICS_TOKEN",
+    "HOST",
+    "OCPP_PATH",
+    "PUBLIC_URL",
+    "CPO_NAME",
+    "CERTIFICATE_AUTHORITY_CERTIFICATE",
+    "CERTIFICATE_AUTHORITY_KEY",
+    "CERTIFICATE_AUTHORITY_ROOTS",
+}
 SECRETS = {"SECRET_KEY": 32, "CREDENTIAL_PEPPER": 32, "CSMS_API_KEY": 20}
 
 
@@ -130,9 +147,15 @@ def test_jobs_go_to_the_same_store_unless_told_otherwise():
 
 
 def test_settings_show_no_secret():
-    shown = repr(settings(CSMS_API_KEY="k" * 20, METRICS_TOKEN="token-of-metrics"))
+    others = {
+        "CSMS_API_KEY": "k" * 20,
+        "METRICS_TOKEN": "token-of-metrics",
+        "CERTIFICATE_AUTHORITY": "https://user:password@ca.example",
+        "CERTIFICATE_AUTHORITY_KEY": "key-of-the-authority",
+    }
+    shown = repr(settings(**others))
 
-    for secret in (*ENVIRONMENT.values(), "k" * 20, "token-of-metrics"):
+    for secret in (*ENVIRONMENT.values(), *others.values()):
         assert secret not in shown
 
 

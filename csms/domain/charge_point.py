@@ -51,6 +51,7 @@ class ChargePoint:
 
     facts: BootNotification.req's fields by their OCPP names, as sent.
     retry_interval_s: answered with Pending or Rejected; None takes the system's default.
+    serial_number: entered by an operator, "" takes what its boot says; client certificates name it.
     quiet: nothing is sent to it by the system itself, only what somebody asked for.
     key_hash: of the key in force. pending_key_hashes: of keys sent with ChangeConfiguration whose
     fate is open: they admit too, until the first login with one of them (white paper, A01).
@@ -65,6 +66,7 @@ class ChargePoint:
     description: str = ""
     assume_ocpp16: bool = False
     quiet: bool = False
+    serial_number: str = ""
     key_hash: str = ""
     pending_key_hashes: tuple[str, ...] = ()
     registration: RegistrationStatus | None = None

@@ -321,6 +321,7 @@ def _charge_point(charge_point_id: str, fields: Mapping[str, str]) -> ChargePoin
         description=fields.get("description", ""),
         assume_ocpp16=fields.get("assume_ocpp16") == "1",
         quiet=fields.get("quiet") == "1",
+        serial_number=fields.get("serial_number", ""),
         key_hash=fields.get("key_hash", ""),
         pending_key_hashes=tuple(fields.get("pending_key_hashes", "").split()),
         registration=RegistrationStatus(registration) if registration else None,

@@ -21,6 +21,7 @@ from csms.web.parts import parts
 blueprint = ApiBlueprint("charge-points", "Charge points, entered by operators.")
 
 DESCRIPTION_MAX = 500
+SERIAL_NUMBER_MAX = 64
 _PROFILES = (0, 1)
 
 
@@ -82,6 +83,13 @@ class ChargePointSettingsSchema(Schema):
         metadata={
             "description": "Quiet mode: it is sent only what an operator or the charge point "
             "itself asked for, nothing by the system's own will."
+        },
+    )
+    serial_number = Text(
+        SERIAL_NUMBER_MAX,
+        metadata={
+            "description": "The CN of its client certificates. Empty: what its BootNotification "
+            "says; enter it where a charge point must not be able to claim another's."
         },
     )
 
@@ -180,6 +188,7 @@ class ChargePointSchema(Schema):
     call_timeout_s = fields.Integer(attribute="record.call_timeout_s", allow_none=True)
     assume_ocpp16 = fields.Boolean(attribute="record.assume_ocpp16")
     quiet = fields.Boolean(attribute="record.quiet")
+    serial_number = fields.String(attribute="record.serial_number")
     created_at = Instant(attribute="record.created_at_ms")
     booted_at = Instant(attribute="record.booted_at_ms", allow_none=True)
     facts = fields.Dict(

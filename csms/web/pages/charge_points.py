@@ -12,7 +12,7 @@ from csms.domain.transaction import Transaction
 from csms.errors import ChargePointExists, FieldError
 from csms.state.messages import Message
 from csms.web import charge_point_settings, charge_point_state
-from csms.web.api.charge_points import DESCRIPTION_MAX
+from csms.web.api.charge_points import DESCRIPTION_MAX, SERIAL_NUMBER_MAX
 from csms.web.charge_point_state import ChargePointState
 from csms.web.frames_shown import ShownFrame, read_frame
 from csms.web.pages import query
@@ -77,10 +77,16 @@ def _wishes(form: Any) -> dict[str, Any]:
     description = form.get("description", "").strip()
     if len(description) > DESCRIPTION_MAX or not description.isprintable():
         raise FieldError("description", f"must be a line of {DESCRIPTION_MAX} characters at most")
+    serial_number = form.get("serial_number", "").strip()
+    if len(serial_number) > SERIAL_NUMBER_MAX or not serial_number.isprintable():
+        raise FieldError(
+            "serial_number", f"must be a line of {SERIAL_NUMBER_MAX} characters at most"
+        )
     return {
         "admission": charge_point_settings.admission_of(form.get("admission", "")),
         "description": description,
         "quiet": form.get("quiet") == "yes",
+        "serial_number": serial_number,
     }
 
 

@@ -1,0 +1,170 @@
+"""What a charge point asks to have signed (SignCertificate), and what an authority makes of it
+(security white paper, A02, A03; A00.FR.501 to 512)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from csms.config import CommonNameRule, SubjectRule
+from csms.domain.certificate_authority import PublicKey, is_strong
+from csms.domain.certificate_facts import CertificateFacts, common_name, facts_of, organisation
+from csms.domain.certificates import has_signed
+from csms.domain.charge_point import ChargePoint
+
+CSR_MAX = 5_500
+CHAIN_MAX = 10_000
+COMMON_NAME_MAX = 64
+
+
+class UnacceptableRequest(ValueError):
+    """Why a charge point's request can't be signed, in plain words."""
+
+
+class UnusableChain(ValueError):
+    """Why what an authority gave is not sent to the charge point, in plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSubject:
+    """What may stand in the certificate of a charge point.
+
+    common_names: one at least; the first is what we set ourselves. organisation: "" where nobody
+    knows it.
+    """
+
+    common_names: tuple[str, ...]
+    organisation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """A request that can be signed, and the subject its certificate gets. key: such as RSA 2048."""
+
+    pem: str
+    public_key: PublicKey
+    key: str
+    common_name: str
+    organisation: str
+
+
+def known_serial_numbers(record: ChargePoint) -> tuple[str, ...]:
+    """The one an operator entered, else what the charge point says of itself."""
+    if record.serial_number:
+        return (record.serial_number,)
+    told = (record.facts.get(name, "").strip() for name in _SERIAL_FACTS)
+    return tuple(dict.fromkeys(serial for serial in told if serial))
+
+
+_SERIAL_FACTS = ("chargePointSerialNumber", "chargeBoxSerialNumber")
+
+
+def expected_subject(
+    record: ChargePoint, rule: CommonNameRule, organisation: str | None
+) -> ExpectedSubject:
+    """The CN is the serial number, the id, or either (quirk 36). Where no serial number is known
+    the id stands for it."""
+    serials, ids = known_serial_numbers(record), (record.charge_point_id,)
+    names: Mapping[CommonNameRule, tuple[str, ...]] = {
+        CommonNameRule.SERIAL: serials or ids,
+        CommonNameRule.ID: ids,
+        CommonNameRule.EITHER: tuple(dict.fromkeys((*serials, *ids))),
+    }
+    return ExpectedSubject(names[rule], organisation or "")
+
+
+def judge_request(text: str, expected: ExpectedSubject, rule: SubjectRule) -> CertificateRequest:
+    """The request, with the subject its certificate gets. Raises UnacceptableRequest.
+
+    The signature proves that the charge point has the key. Its subject must be the expected one;
+    it may be missing (rule `fill`), or is not looked at (rule `ignore`): the charge point has
+    proved who it is on its connection, and what is signed is what we know of it.
+    """
+    if len(text) > CSR_MAX:
+        raise UnacceptableRequest(f"the CSR is longer than {CSR_MAX} characters")
+    try:
+        csr = x509.load_pem_x509_csr(text.encode("utf-8", "replace"))
+        key = csr.public_key()
+        is_signed = csr.is_signature_valid
+        asked_name, asked_organisation = common_name(csr.subject), organisation(csr.subject)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnacceptableRequest(f"the CSR can't be read ({error})") from None
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise UnacceptableRequest("the key must be RSA or EC")
+    if not is_strong(key):
+        raise UnacceptableRequest(
+            f"the key is weak ({_key_words(key)}): RSA of 2048 bits or EC of 224 at least "
+            "(A00.FR.503)"
+        )
+    if not is_signed:
+        raise UnacceptableRequest("the signature of the CSR is not that of its key")
+    name, named_organisation = expected.common_names[0], expected.organisation
+    if rule is not SubjectRule.IGNORE:
+        is_strict = rule is SubjectRule.STRICT
+        name = _expected_name(asked_name, expected.common_names, is_strict=is_strict)
+        named_organisation = _expected_organisation(
+            asked_organisation, expected.organisation, is_strict=is_strict
+        )
+    if len(name) > COMMON_NAME_MAX:
+        raise UnacceptableRequest(f"{name} is too long for a CN of {COMMON_NAME_MAX} characters")
+    return CertificateRequest(text, key, _key_words(key), name, named_organisation)
+
+
+def _expected_name(asked: str, names: Sequence[str], *, is_strict: bool) -> str:
+    if not asked and not is_strict:
+        return names[0]
+    for name in names:
+        if name.casefold() == asked.strip().casefold():
+            return name
+    raise UnacceptableRequest(f"its CN is {_quoted(asked)} and must be {' or '.join(names)}")
+
+
+def _expected_organisation(asked: str, wanted: str, *, is_strict: bool) -> str:
+    if not wanted:  # nobody has said what it must be
+        return asked[:COMMON_NAME_MAX]
+    if (asked or is_strict) and asked.strip().casefold() != wanted.strip().casefold():
+        raise UnacceptableRequest(f"its O is {_quoted(asked)} and must be {wanted} (CpoName)")
+    return wanted
+
+
+def _quoted(asked: str) -> str:
+    return f"“{asked[:COMMON_NAME_MAX]}”" if asked else "missing"
+
+
+def _key_words(key: PublicKey) -> str:
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    return f"EC {key.curve.name}"
+
+
+def check_chain(
+    chain: Sequence[x509.Certificate],
+    request: CertificateRequest,
+    expected: ExpectedSubject,
+    now_ms: int,
+) -> CertificateFacts:
+    """Whether an authority's answer is of use to the charge point: its leaf first, for the key that
+    was asked for, in the name that will be checked at the door. Raises UnusableChain."""
+    leaf = chain[0]
+    try:
+        facts = facts_of(leaf)
+        key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UnusableChain(f"the first certificate can't be read ({error})") from None
+    if key != request.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+        raise UnusableChain(
+            "the first certificate is not for the key of the CSR: the charge point's comes first"
+        )
+    if facts.not_after_ms <= now_ms:
+        raise UnusableChain("the certificate has expired")
+    if facts.common_name.casefold() not in {name.casefold() for name in expected.common_names}:
+        wanted = " or ".join(expected.common_names)
+        raise UnusableChain(f"its CN is {_quoted(facts.common_name)} and must be {wanted}")
+    for below, issuer in pairwise(chain):
+        if not has_signed(issuer, below):
+            raise UnusableChain("the certificates must stand in order, each signed by the next")
+    return facts
