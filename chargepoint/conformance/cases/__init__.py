@@ -3,8 +3,24 @@
 from collections.abc import Mapping
 
 from chargepoint.conformance.case import Case
-from chargepoint.conformance.cases import core, security
+from chargepoint.conformance.cases import (
+    core,
+    firmware,
+    local_list,
+    remote_trigger,
+    reservation,
+    security,
+    smart_charging,
+)
 
-CASES: Mapping[str, Case] = {
-    case.case_id: case for module in (core, security) for case in module.cases
-}
+_MODULES = (
+    core,
+    security,
+    firmware,
+    local_list,
+    smart_charging,
+    remote_trigger,
+    reservation,
+)
+
+CASES: Mapping[str, Case] = {case.case_id: case for module in _MODULES for case in module.cases}

@@ -6,7 +6,23 @@ message of one name is a step of its own: `Authorize.conf 2: idTagInfo.status`.
 
 from collections.abc import Mapping, Sequence
 
-from mutations import core, security
+from mutations import (
+    core,
+    firmware,
+    local_list,
+    remote_trigger,
+    reservation,
+    security,
+    smart_charging,
+)
 from mutations.mutation import Mutation
 
-MUTATIONS: Mapping[str, Sequence[Mutation]] = {**core.MUTATIONS, **security.MUTATIONS}
+MUTATIONS: Mapping[str, Sequence[Mutation]] = {
+    **core.MUTATIONS,
+    **security.MUTATIONS,
+    **firmware.MUTATIONS,
+    **local_list.MUTATIONS,
+    **smart_charging.MUTATIONS,
+    **remote_trigger.MUTATIONS,
+    **reservation.MUTATIONS,
+}
