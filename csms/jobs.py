@@ -1,5 +1,8 @@
 """The queues of the workers and what is put into them; RQ wakes, the records are the truth."""
 
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 from redis import Redis
@@ -11,13 +14,21 @@ from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
 from csms.errors import StoreUnavailable
+from csms.logs import get_logger
+
+log = get_logger(__name__)
 
 DEFAULT: Final = "default"
+TIMERS: Final = "timers"
 # In the order in which a worker empties them.
-QUEUES: Final = ("timers", "firmware", "diagnostics", DEFAULT)
+QUEUES: Final = (TIMERS, "firmware", "diagnostics", DEFAULT)
 HOUSEKEEPING: Final = "workers.housekeeping.run"
 HOUSEKEEPING_TIMEOUT_S: Final = 300
 FAILURE_KEPT_S: Final = 60
+EXPIRE_RESERVATION: Final = "workers.reservations.expire"
+TIMER_TIMEOUT_S: Final = 30
+# A charge point's socket waits for it: a server that hangs may cost it no more.
+TIMER_LINK_TIMEOUT_S: Final = 1.0
 
 
 def connect(url: str) -> "Redis":
@@ -62,3 +73,43 @@ def enqueue_housekeeping(connection: "Redis") -> None:
         )
     except DuplicateJobError:
         pass  # it waits or runs already
+
+
+def wake_at_expiry(url: str, charge_point_id: str, reservation_id: int, at_ms: int) -> None:
+    """Have a worker look at a reservation when its time is over.
+
+    A wake-up only: expiry is data, which the sweep finds without it. So it never fails.
+    """
+    name = f"{reservation_id}/{charge_point_id}"
+    # Timers are kept by the second; one that comes too early would find nothing to do.
+    at = datetime.fromtimestamp(at_ms // 1000 + 1, UTC)
+    try:
+        _timers(url).enqueue_at(
+            at,
+            EXPIRE_RESERVATION,
+            charge_point_id,
+            reservation_id,
+            # The same for each reservation: a changed one moves its timer.
+            job_id=f"reservation-{hashlib.blake2b(name.encode(), digest_size=12).hexdigest()}",
+            job_timeout=TIMER_TIMEOUT_S,
+            result_ttl=0,
+            failure_ttl=FAILURE_KEPT_S,
+        )
+    except RedisError as error:
+        log.warning(
+            "timer not set",
+            charge_point_id=charge_point_id,
+            reservation_id=reservation_id,
+            reason=str(error),
+        )
+
+
+@cache
+def _timers(url: str) -> Queue:
+    connection = Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=TIMER_LINK_TIMEOUT_S,
+        socket_connect_timeout=TIMER_LINK_TIMEOUT_S,
+    )
+    return queue(TIMERS, connection)

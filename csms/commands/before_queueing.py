@@ -7,6 +7,10 @@ An entry may raise a CSMSError, upon which nothing is queued.
 
 from collections.abc import Mapping
 
+from csms.commands import reservations
 from csms.commands.dispatch import BeforeQueueing
 
-BEFORE_QUEUEING: Mapping[str, tuple[BeforeQueueing, ...]] = {}
+BEFORE_QUEUEING: Mapping[str, tuple[BeforeQueueing, ...]] = {
+    "CancelReservation": (reservations.before_cancelling,),
+    "ReserveNow": (reservations.before_reserving,),
+}

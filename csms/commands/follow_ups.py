@@ -7,13 +7,15 @@ calls it again where a process died in between: every follow-up must be idempote
 
 from collections.abc import Callable, Mapping
 
-from csms.commands import configuration
+from csms.commands import configuration, reservations
 from csms.commands.sequel import Sequel
 from csms.domain.command import Command
 
 FollowUp = Callable[[Command, Sequel], None]
 
 FOLLOW_UPS: Mapping[str, tuple[FollowUp, ...]] = {
+    "CancelReservation": (reservations.after_end,),
     "ChangeConfiguration": (configuration.after_change,),
     "GetConfiguration": (configuration.after_get,),
+    "ReserveNow": (reservations.after_end,),
 }

@@ -15,7 +15,9 @@ from csms.domain.charging_profile import (
     check_set_charging_profile,
 )
 from csms.domain.configuration import Configuration
+from csms.domain.reservation import RESERVATION_ID_MAX
 from csms.domain.secrets import is_secret_key
+from csms.domain.timestamps import epoch_ms
 from csms.errors import FieldError
 from csms.protocol.schemas import REQUESTS_SENT
 
@@ -78,6 +80,27 @@ def _get_composite_schedule(payload: Payload, _: Circumstances) -> None:
     check_get_composite_schedule(payload)
 
 
+def _reservation(payload: Payload, circumstances: Circumstances) -> None:
+    """Never whether the connector is free now: the charge point knows best, and answers."""
+    _connector_not_negative(payload, circumstances)
+    if not 0 < payload["reservationId"] <= RESERVATION_ID_MAX:
+        raise FieldError(
+            "payload.reservationId",
+            f"must be between 1 and {RESERVATION_ID_MAX}: charge points say 0 and -1 for none "
+            "(OCPP 1.6 ed. 2, 5.13)",
+        )
+    expires_at_ms = epoch_ms(payload["expiryDate"])
+    if expires_at_ms is None or expires_at_ms <= circumstances.now_ms:
+        raise FieldError("payload.expiryDate", "must be in the future (OCPP 1.6 ed. 2, 5.13)")
+    known = circumstances.configuration.boolean("ReserveConnectorZeroSupported")
+    if payload["connectorId"] == 0 and known is False:
+        raise FieldError(
+            "payload.connectorId",
+            "must be above 0: the charge point has told that it has ReserveConnectorZeroSupported "
+            "false (OCPP 1.6 ed. 2, 5.13). If that has changed, ask for its configuration first",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """check: raises FieldError; in_pending: whether it may be sent to a charge point that is
@@ -106,7 +129,7 @@ REQUESTS: Mapping[str, Operation] = {
     "InstallCertificate": Operation(),
     "RemoteStartTransaction": Operation(_remote_start, in_pending=False),
     "RemoteStopTransaction": Operation(in_pending=False),
-    "ReserveNow": Operation(_connector_not_negative),
+    "ReserveNow": Operation(_reservation),
     "Reset": Operation(),
     "SendLocalList": Operation(),
     "SetChargingProfile": Operation(_set_charging_profile),

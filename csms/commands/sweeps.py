@@ -5,8 +5,9 @@ Each sweep looks at a bounded number of records a time, and what it does may be 
 
 from collections.abc import Callable
 
+from csms.commands import reservations
 from csms.commands.sequel import Sequel
 
 Sweep = Callable[[Sequel], None]
 
-SWEEPS: tuple[Sweep, ...] = ()
+SWEEPS: tuple[Sweep, ...] = (reservations.sweep,)

@@ -13,6 +13,7 @@ from csms.domain.authorization import fold
 from csms.domain.command import Command, CommandState
 from csms.domain.connector import ChargePointStatus
 
+RESERVATION_ID_MAX = 2**31 - 1
 # A connector that is free again so shortly before the time is over was set free by that: no two
 # clocks are equal.
 EARLY_MS = 60_000
@@ -62,6 +63,10 @@ TRANSITIONS: Mapping[ReservationState, frozenset[ReservationState]] = {
 }
 
 
+_FAILING = frozenset({ChargePointStatus.FAULTED, ChargePointStatus.UNAVAILABLE})
+_FREED = (ChargePointStatus.RESERVED, ChargePointStatus.AVAILABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is reserved. connector_id 0: any one connector."""
@@ -81,6 +86,7 @@ class Wish:
 
     command_id: str
     terms: Terms | None
+    asked_at_ms: int
     is_unanswered: bool = False
 
 
@@ -118,7 +124,10 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An accepted start of a transaction. reservation_id: as stated, None where none was."""
+    """An accepted start of a transaction. reservation_id: as stated, None where none was.
+
+    started_at_ms: by the charge point's clock; received_at_ms: by ours.
+    """
 
     transaction_id: int
     connector_id: int
@@ -126,6 +135,7 @@ class Start:
     parent_id_tag: str | None
     reservation_id: int | None
     started_at_ms: int
+    received_at_ms: int
 
 
 def requested(
@@ -157,9 +167,17 @@ def requested(
     )
 
 
-def cancel_requested(before: Reservation, command_id: str) -> Reservation:
+def cancel_requested(before: Reservation, command_id: str, now_ms: int) -> Reservation:
     """What CancelReservation.req makes of a reservation, before it is sent."""
-    return replace(before, wishes=(*before.wishes, Wish(command_id, None))[-WISHES_MAX:])
+    wishes = (*before.wishes, Wish(command_id, None, now_ms))
+    return replace(before, wishes=wishes[-WISHES_MAX:])
+
+
+def may_end_reservations(
+    status: ChargePointStatus, status_before: ChargePointStatus | None
+) -> bool:
+    """Whether reported() can say anything, so that most statuses cost nobody a look."""
+    return status in _FAILING or (status_before, status) == _FREED
 
 
 def effective(record: Reservation, now_ms: int) -> Reservation:
@@ -290,15 +308,17 @@ def reported(
     now_ms: int,
 ) -> Reservation:
     """What a StatusNotification makes of it. A failing connector ends its reservation; one for any
-    connector (0) ends when the charge point itself fails (5.13)."""
+    connector (0) ends when the charge point itself fails (5.13). now_ms: when it came in."""
     if record.terms.connector_id != connector_id or not record.may_stand:
         return record
-    if status in {ChargePointStatus.FAULTED, ChargePointStatus.UNAVAILABLE}:
+    if now_ms < (record.accepted_at_ms or record.created_at_ms):
+        return record
+    if status in _FAILING:
         whose = f"connector {connector_id}" if connector_id else "the charge point"
         return _moved(record, ReservationState.LOST, f"{whose} reported {status}", now_ms)
-    was_freed = (status_before, status) == (ChargePointStatus.RESERVED, ChargePointStatus.AVAILABLE)
     # A change or a cancellation on its way may be the cause: its answer will tell.
-    if not was_freed or not all(wish.is_unanswered for wish in record.wishes):
+    is_freed = (status_before, status) == _FREED
+    if not is_freed or not all(wish.is_unanswered for wish in record.wishes):
         return record
     if any(wish.terms is None for wish in record.wishes):
         return _moved(record, ReservationState.CANCELLED, "", now_ms)
@@ -317,7 +337,11 @@ def used_by(records: Iterable[Reservation], start: Start) -> Reservation | None:
     if any(record.transaction_id == start.transaction_id for record in known):
         return None
     for record in known:
-        named = record.reservation_id == start.reservation_id
+        # One that has the id of an earlier reservation was not meant by an earlier start.
+        named = (
+            record.reservation_id == start.reservation_id
+            and start.received_at_ms >= record.created_at_ms
+        )
         if named and ReservationState.USED in TRANSITIONS[record.state]:
             return record
     return min((record for record in known if _fits(record, start)), key=_narrowness, default=None)

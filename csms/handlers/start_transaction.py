@@ -1,6 +1,12 @@
 """StartTransaction.req: one transaction for every resend, and always an answer (ed. 2, 4.8)."""
 
-from csms.domain.authorization import ActiveTransaction, AuthorizationStatus, authorize_start
+from csms.domain import reservation
+from csms.domain.authorization import (
+    ActiveTransaction,
+    AuthorizationStatus,
+    IdTagInfo,
+    authorize_start,
+)
 from csms.domain.metering import REGISTER_MAX_WH
 from csms.domain.timestamps import Timestamp, read_timestamp
 from csms.domain.transaction import start_fingerprint, usable_reservation_id
@@ -36,13 +42,16 @@ def handle(
         request.connector_id,
     )
     owned.metering = None
+    start = _start(request, id_tag, timestamp, context.now_ms)
     started = stores.transactions.start(
         owned.charge_point_id,
         owned.epoch,
         stores.transaction_ids.take(context.now_ms),
-        _start(request, id_tag, timestamp, context.now_ms),
+        start,
         info.status,
     )
+    if started.has_reservations or start.reservation_id is not None:
+        _use_reservation(started.transaction_id, start, info, context)
     _index(started, request.connector_id, id_tag, timestamp.at_ms, info.status, context)
     log.info(
         "transaction started" if started.is_new else "start of a transaction sent again",
@@ -77,6 +86,29 @@ def _start(
         reservation_id=reservation_id,
         clock_guard_ms=0 if timestamp.plausible else CLOCK_GUARD_MS,
         flags=flags,
+    )
+
+
+def _use_reservation(
+    transaction_id: int, start: Start, info: IdTagInfo, context: CallContext
+) -> None:
+    """Before the answer, so that a start which is not answered comes again and does it again. One
+    that is refused uses none: somebody else is still expected."""
+    if info.status is not AuthorizationStatus.ACCEPTED:
+        return
+    context.stores.reservations.use(
+        context.charge_point_id,
+        context.owned.epoch,
+        reservation.Start(
+            transaction_id,
+            start.connector_id,
+            start.id_tag,
+            info.parent_id_tag,
+            start.reservation_id,
+            start.started_at_ms,
+            context.now_ms,
+        ),
+        context.now_ms,
     )
 
 

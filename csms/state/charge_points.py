@@ -8,7 +8,7 @@ import orjson
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
 from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
 from csms.errors import ChargePointExists, ChargePointUnknown
-from csms.state import keys
+from csms.state import keys, reservations
 from csms.state.fence import write_fenced
 from csms.state.link import Argument, Command, Link, Script
 from csms.state.pages import Page, pairs
@@ -136,6 +136,7 @@ class ChargePoints:
         self._link.run(_EXPEL, [keys.live(charge_point_id)], [EXPELLED_S])
         command_ids = self._link.call("ZRANGE", keys.commands_of(charge_point_id), 0, -1)
         event_ids = self._link.call("ZRANGE", keys.security_events_of(charge_point_id), 0, -1)
+        reservation_ids = self._link.call("ZRANGE", keys.reservations_of(charge_point_id), 0, -1)
         members = [f"{charge_point_id}/{number}" for number in range(CONNECTOR_MAX + 1)]
         indexes: list[Command] = [
             ("SREM", keys.connectors_in(status), *members) for status in ChargePointStatus
@@ -154,11 +155,18 @@ class ChargePoints:
                 keys.in_flight(charge_point_id),
                 keys.commands_of(charge_point_id),
                 *[keys.command(charge_point_id, command_id) for command_id in command_ids],
+                keys.reservations_of(charge_point_id),
+                keys.active_reservations(charge_point_id),
                 keys.security_events_of(charge_point_id),
                 *[keys.security_event(charge_point_id, event_id) for event_id in event_ids],
             ),
             *indexes,
             *(forget_commands(event_ids) if event_ids else ()),
+            *(
+                reservations.forget_commands(charge_point_id, reservation_ids)
+                if reservation_ids
+                else ()
+            ),
         )
 
     def page(self, cursor: str | None, limit: int, prefix: str = "") -> Page[ChargePoint]:

@@ -97,6 +97,18 @@ def security_event(charge_point_id: str, event_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:security-event:{event_id}"
 
 
+def reservations_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:reservations"
+
+
+def active_reservations(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:active-reservations"
+
+
+def reservation(charge_point_id: str, reservation_id: int | str) -> str:
+    return f"csms:{{{charge_point_id}}}:reservation:{reservation_id}"
+
+
 CHARGE_POINTS = "csms:charge-points"
 CHARGE_POINT_IDS = "csms:charge-point-ids"
 ID_TAGS = "csms:id-tags"
@@ -113,6 +125,9 @@ REFUSALS = "csms:refusals"
 SECURITY_EVENTS = "csms:security-events"
 OPEN_SECURITY_EVENTS = "csms:open-security-events"
 SECURITY_EVENT_OWNERS = "csms:security-event-owners"
+RESERVATIONS = "csms:reservations"
+RESERVATIONS_DUE = "csms:reservations-due"
+RESERVATION_IDS = "csms:reservation-ids"
 PROCESSES = "csms:processes"
 EVENTS = "csms:events"
 USERS = "csms:users"

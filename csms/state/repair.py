@@ -6,10 +6,12 @@ living system.
 
 from csms.domain.authorization import ActiveTransaction, AuthorizationStatus
 from csms.domain.connector import ChargePointStatus
+from csms.domain.reservation import Start, may_end_reservations
 from csms.domain.transaction import Transaction, TransactionState
 from csms.state import id_tags, keys
 from csms.state.charge_points import ChargePoints, index_command, is_counted
 from csms.state.link import Command, Link
+from csms.state.reservations import Reservations
 from csms.state.transactions import Transactions, started_commands, stopped_commands
 
 RECENT = 20
@@ -21,6 +23,7 @@ class Repair:
         self._charge_points = ChargePoints(link)
         self._transactions = Transactions(link)
         self._id_tags = id_tags.IdTags(link)
+        self._reservations = Reservations(link)
 
     def step(self, limit: int) -> None:
         """Mend the next `limit` charge points, and as many open transactions and idTags."""
@@ -68,6 +71,42 @@ class Repair:
                 )
         if commands:
             self._link.batch(*commands)
+        self.mend_reservations(charge_point_id)
+
+    def mend_reservations(self, charge_point_id: str) -> None:
+        """Those that a transaction has used, or a failing connector has ended, while whoever was to
+        write that down died."""
+        if not self._reservations.active(charge_point_id):
+            return
+        recent = self._transactions.page(None, RECENT, charge_point_id=charge_point_id).items
+        for transaction in reversed(recent):
+            if transaction.authorization is AuthorizationStatus.ACCEPTED:
+                self._use_reservation(transaction)
+        for connector in self._charge_points.connectors(charge_point_id):
+            if may_end_reservations(connector.status, None):
+                self._reservations.report(
+                    charge_point_id,
+                    None,
+                    connector.connector_id,
+                    connector.status,
+                    None,
+                    connector.received_at_ms,
+                )
+
+    def _use_reservation(self, transaction: Transaction) -> None:
+        tag = self._id_tags.find(transaction.id_tag)
+        start = Start(
+            transaction.transaction_id,
+            transaction.connector_id,
+            transaction.id_tag,
+            tag.parent_id_tag if tag is not None else None,
+            transaction.reservation_id,
+            transaction.started_at_ms,
+            transaction.start_received_at_ms,
+        )
+        self._reservations.use(
+            transaction.charge_point_id, None, start, transaction.start_received_at_ms
+        )
 
     def mend_id_tag(self, id_tag: str) -> None:
         """Only transactions that are open count against an idTag."""

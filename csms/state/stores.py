@@ -12,6 +12,7 @@ from csms.state.messages import Messages
 from csms.state.overview import Overviews
 from csms.state.presence import Presences
 from csms.state.refusals import Refusals
+from csms.state.reservations import Reservations
 from csms.state.security_events import SecurityEvents
 from csms.state.transactions import TransactionIds, Transactions
 
@@ -29,6 +30,7 @@ class Stores:
     overviews: Overviews
     presences: Presences
     refusals: Refusals
+    reservations: Reservations
     security_events: SecurityEvents
     transactions: Transactions
     transaction_ids: TransactionIds
@@ -47,6 +49,7 @@ class Stores:
             overviews=Overviews(link),
             presences=Presences(link),
             refusals=Refusals(link),
+            reservations=Reservations(link),
             security_events=SecurityEvents(link),
             transactions=Transactions(link),
             transaction_ids=TransactionIds(link),

@@ -30,25 +30,17 @@ from csms.state.fence import check, write_fenced
 from csms.state.id_tags import deactivate_command
 from csms.state.link import Argument, Command, Link, Reply, Script
 from csms.state.pages import Page, newest_first, pairs, scored
+from csms.state.records import ALLOCATE
 
 ID_BLOCK = 50
 LOOSE_KEPT = 1_000
 ORPHANS_KEPT = 1_000
 _RUNNING = ("meter_start_wh", "started_at_ms", "energy_wh", "metered_at_ms")
 
-_ALLOCATE = Script(
-    "allocate-transaction-ids",
-    """
-    -- KEYS[1] counter; ARGV: first id of an empty store, how many. Answers the last of the block.
-    redis.call('SET', KEYS[1], ARGV[1], 'NX')
-    return redis.call('INCRBY', KEYS[1], ARGV[2])
-    """,
-)
-
 START = Script(
     "start-transaction",
     """
-    -- KEYS: 1 live, 2 starts, 3 open, 4 transactions of the charge point
+    -- KEYS: 1 live, 2 starts, 3 open, 4 transactions, 5 active reservations of the charge point
     -- ARGV: 1 epoch, 2 fingerprint, 3 new id, 4 connector, 5 key prefix of transactions,
     --       6 started at, 7 received at, 8 clock guard in ms (0: the clock is right),
     --       9 authorization, 10.. fields and values
@@ -62,7 +54,7 @@ START = Script(
         and tonumber(ARGV[7]) - tonumber(was[2]) > guard
       if was[1] and not another then
         redis.call('HSET', ARGV[5] .. known, 'authorization', ARGV[9])
-        return {'KNOWN', known, was[1]}
+        return {'KNOWN', known, was[1], redis.call('SCARD', KEYS[5])}
       end
     end
     local superseded = redis.call('HGET', KEYS[3], ARGV[4])
@@ -76,7 +68,7 @@ START = Script(
     redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
     redis.call('HSET', KEYS[3], ARGV[4], ARGV[3])
     redis.call('ZADD', KEYS[4], ARGV[6], ARGV[3])
-    return {'NEW', ARGV[3], superseded or '', superseded_tag}
+    return {'NEW', ARGV[3], superseded or '', superseded_tag, redis.call('SCARD', KEYS[5])}
     """,
 )
 
@@ -193,11 +185,13 @@ class Started:
     """is_new: False for a resend, which is answered with the id of the first.
 
     superseded: the transaction that was open on the connector and its idTag, if any.
+    has_reservations: whether the charge point keeps reservations that it may have used one of.
     """
 
     transaction_id: int
     is_new: bool
     is_open: bool
+    has_reservations: bool
     superseded_id: int | None = None
     superseded_id_tag: str = ""
 
@@ -288,7 +282,7 @@ class TransactionIds:
         while self._next > self._last:
             last = int(
                 self._link.run(
-                    _ALLOCATE, [keys.TRANSACTION_IDS], [first_transaction_id(now_ms), ID_BLOCK]
+                    ALLOCATE, [keys.TRANSACTION_IDS], [first_transaction_id(now_ms), ID_BLOCK]
                 )
             )
             if last > TRANSACTION_ID_MAX:
@@ -332,6 +326,7 @@ class Transactions:
                 keys.starts(charge_point_id),
                 keys.open_transactions_of(charge_point_id),
                 keys.transactions_of(charge_point_id),
+                keys.active_reservations(charge_point_id),
             ],
             [
                 epoch,
@@ -348,9 +343,10 @@ class Transactions:
         )
         check(reply, charge_point_id)
         if reply[0] == "KNOWN":
-            return Started(int(reply[1]), is_new=False, is_open=reply[2] == TransactionState.OPEN)
+            is_open = reply[2] == TransactionState.OPEN
+            return Started(int(reply[1]), False, is_open, bool(reply[3]))
         superseded_id = int(reply[2]) if reply[2] else None
-        return Started(int(reply[1]), True, True, superseded_id, reply[3])
+        return Started(int(reply[1]), True, True, bool(reply[4]), superseded_id, reply[3])
 
     def stop_command(self, charge_point_id: str, epoch: int, stop: Stop) -> Command:
         """The command whose reply read_stopped reads: it shares its trip with the idTag's."""

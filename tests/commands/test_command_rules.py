@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from cast import CP001, NOON_MS
+from cast import CP001, NOON, NOON_MS
 
 from csms.commands.dispatch import check_allowed
 from csms.commands.requests import REQUESTS, Circumstances, check_payload, operation
@@ -80,7 +80,7 @@ GOOD = {
     "RemoteStopTransaction": {"transactionId": 5},
     "ReserveNow": {
         "connectorId": 0,
-        "expiryDate": "2026-11-22T12:00:00Z",
+        "expiryDate": "2026-11-22T12:00:01Z",
         "idTag": "ALICE",
         "reservationId": 1,
     },
@@ -163,6 +163,22 @@ WRONG = [
     ("RemoteStopTransaction", {}, "payload.transactionId"),
     ("ReserveNow", {**GOOD["ReserveNow"], "expiryDate": "soon"}, "payload.expiryDate"),
     ("ReserveNow", {**GOOD["ReserveNow"], "connectorId": -1}, "payload.connectorId"),
+    ("ReserveNow", {**GOOD["ReserveNow"], "expiryDate": NOON}, "payload.expiryDate"),
+    (
+        "ReserveNow",
+        {**GOOD["ReserveNow"], "expiryDate": "2026-11-22T12:59:59+01:00"},
+        "payload.expiryDate",
+    ),
+    (
+        "ReserveNow",
+        {**GOOD["ReserveNow"], "expiryDate": "2028-12-31T23:59:60Z"},
+        "payload.expiryDate",
+    ),
+    ("ReserveNow", {**GOOD["ReserveNow"], "reservationId": 0}, "payload.reservationId"),
+    ("ReserveNow", {**GOOD["ReserveNow"], "reservationId": -1}, "payload.reservationId"),
+    ("ReserveNow", {**GOOD["ReserveNow"], "reservationId": 2**31}, "payload.reservationId"),
+    ("ReserveNow", {**GOOD["ReserveNow"], "idTag": "T" * 21}, "payload.idTag"),
+    ("ReserveNow", {**GOOD["ReserveNow"], "parentIdTag": "T" * 21}, "payload.parentIdTag"),
     ("Reset", {}, "payload.type"),
     ("Reset", {"type": "soft"}, "payload.type"),
     ("SendLocalList", {"listVersion": 1, "updateType": "Half"}, "payload.updateType"),
@@ -219,6 +235,25 @@ def test_a_wrong_field_is_named(action, payload, named):
 
     assert refusal.value.field == named
     assert refusal.value.problem
+
+
+def told(value):
+    key = ConfigurationKey("ReserveConnectorZeroSupported", value, readonly=True, at_ms=NOON_MS)
+    return replace(NOW, configuration=Configuration({key.key.casefold(): key}))
+
+
+@pytest.mark.parametrize(("value", "connector_id"), [("true", 0), ("maybe", 0), ("false", 1)])
+def test_any_connector_may_be_reserved_unless_the_charge_point_said_no(value, connector_id):
+    payload = {**GOOD["ReserveNow"], "connectorId": connector_id}
+    check_payload("ReserveNow", payload, told(value))
+
+
+def test_connector_zero_is_refused_where_it_is_known_to_be_rejected():
+    """OCPP 1.6 ed. 2, 5.13; what is known may be old, and the operator is told how to renew it."""
+    with pytest.raises(FieldError, match="ask for its configuration first") as refusal:
+        check_payload("ReserveNow", GOOD["ReserveNow"], told("false"))
+
+    assert refusal.value.field == "payload.connectorId"
 
 
 @pytest.mark.parametrize("key", ["00" * 16, "aB" * 20])

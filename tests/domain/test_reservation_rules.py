@@ -24,6 +24,7 @@ from csms.domain.reservation import (
     Wish,
     cancel_requested,
     effective,
+    may_end_reservations,
     reported,
     requested,
     settled,
@@ -77,7 +78,7 @@ def failed(command_id):
 
 
 def ask(before, command_id, terms=TERMS, now_ms=NOON_MS):
-    wish = Wish(command_id, terms)
+    wish = Wish(command_id, terms, now_ms)
     return requested(before, 5, "CP001", wish, terms, "operator", now_ms)
 
 
@@ -86,7 +87,7 @@ ACCEPTED = settled(REQUESTED, answered("c1"), NOON_MS)
 REFUSED = settled(REQUESTED, answered("c1", "Occupied"), NOON_MS)
 IN_DOUBT = settled(REQUESTED, silent("c1"), NOON_MS)
 USED = used(ACCEPTED, 77, NOON_MS)
-CANCELLED = settled(cancel_requested(ACCEPTED, "c2"), answered("c2"), NOON_MS)
+CANCELLED = settled(cancel_requested(ACCEPTED, "c2", NOON_MS), answered("c2"), NOON_MS)
 EXPIRED = effective(ACCEPTED, UNTIL_MS)
 LOST = reported(ACCEPTED, 1, FAULTED, RESERVED, NOON_MS)
 ALL = (REQUESTED, ACCEPTED, REFUSED, USED, CANCELLED, EXPIRED, LOST)
@@ -235,7 +236,7 @@ def test_one_whose_time_is_over_unnoticed_is_asked_for_anew():
 
 @pytest.mark.parametrize("over", [USED, EXPIRED, LOST])
 def test_a_change_that_comes_through_after_the_end_stands(over):
-    over = replace(over, wishes=(Wish("c9", ELSEWHERE),))
+    over = replace(over, wishes=(Wish("c9", ELSEWHERE, NOON_MS),))
 
     stands = settled(over, answered("c9"), LATER_MS)
     assert (stands.state, stands.terms, stands.transaction_id) == ("accepted", ELSEWHERE, None)
@@ -250,14 +251,14 @@ def test_wishes_do_not_pile_up():
     record = ACCEPTED
     for number in range(WISHES_MAX + 5):
         record = ask(record, f"r{number}")
-        record = cancel_requested(record, f"x{number}")
+        record = cancel_requested(record, f"x{number}", NOON_MS)
 
     assert len(record.wishes) == WISHES_MAX
 
 
 # -- the answer to CancelReservation
 
-CANCELLING = cancel_requested(ACCEPTED, "c2")
+CANCELLING = cancel_requested(ACCEPTED, "c2", NOON_MS)
 
 
 def test_a_cancellation_on_its_way_changes_nothing_yet():
@@ -315,7 +316,7 @@ def test_a_late_answer_to_a_cancellation_still_decides():
 )
 def test_cancelling_is_possible_in_every_state(before, status, state):
     """TC_052: the charge point may not know it any more."""
-    asked = replace(before, wishes=(*before.wishes, Wish("c9", None)))
+    asked = replace(before, wishes=(*before.wishes, Wish("c9", None, NOON_MS)))
 
     assert settled(asked, answered("c9", status), LATER_MS).state == state
 
@@ -323,7 +324,7 @@ def test_cancelling_is_possible_in_every_state(before, status, state):
 @pytest.mark.parametrize("over", [USED, EXPIRED, LOST, CANCELLED, REFUSED])
 @pytest.mark.parametrize("end", [failed("c9"), silent("c9")])
 def test_a_cancellation_that_fails_says_nothing_of_what_is_over(over, end):
-    assert settled(cancel_requested(over, "c9"), end, LATER_MS) == over
+    assert settled(cancel_requested(over, "c9", NOON_MS), end, LATER_MS) == over
 
 
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
@@ -337,7 +338,7 @@ def test_one_cancelled_and_asked_for_again_waits_for_the_second_answer(status):
 
 
 def test_a_cancelled_one_that_was_used_stays_used_whatever_is_on_its_way():
-    on_its_way = replace(USED, wishes=(Wish("c2", None), Wish("c3", ELSEWHERE)))
+    on_its_way = replace(USED, wishes=(Wish("c2", None, NOON_MS), Wish("c3", ELSEWHERE, NOON_MS)))
 
     assert settled(on_its_way, answered("c2"), LATER_MS).state == "used"
 
@@ -401,6 +402,27 @@ def test_a_connector_says_nothing_of_what_does_not_stand(record, status):
     assert reported(record, 1, status, RESERVED, LATER_MS) == record
 
 
+def test_what_a_connector_said_before_does_not_end_it():
+    assert reported(ACCEPTED, 1, FAULTED, None, NOON_MS - 1) == ACCEPTED
+    assert reported(IN_DOUBT, 1, FAULTED, None, NOON_MS - 1) == IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    ("status", "before", "may"),
+    [
+        (FAULTED, None, True),
+        (OUT, FREE, True),
+        (FREE, RESERVED, True),
+        (FREE, None, False),
+        (FREE, PREPARING, False),
+        (RESERVED, FREE, False),
+        (PREPARING, RESERVED, False),
+    ],
+)
+def test_few_statuses_are_worth_a_look(status, before, may):
+    assert may_end_reservations(status, before) == may
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [(RESERVED, PREPARING), (RESERVED, RESERVED), (FREE, FREE), (None, FREE), (FREE, RESERVED)],
@@ -437,7 +459,7 @@ def test_a_connector_set_free_after_a_cancellation_without_answer_was_cancelled(
 
 
 def start(**fields):
-    return replace(Start(77, 1, "ALICE", "FAMILY", None, LATER_MS), **fields)
+    return replace(Start(77, 1, "ALICE", "FAMILY", None, LATER_MS, LATER_MS), **fields)
 
 
 @pytest.mark.parametrize("record", ALL)
@@ -447,6 +469,19 @@ def test_the_reservation_a_start_names_is_used_where_that_can_be(record):
 
     usable = {"requested", "accepted", "expired", "lost"}
     assert found == (record if record.state in usable else None)
+
+
+def test_an_id_used_again_is_not_meant_by_an_earlier_start():
+    earlier = start(reservation_id=5, received_at_ms=NOON_MS - 1, started_at_ms=NOON_MS - HOUR_MS)
+
+    assert used_by([ACCEPTED], earlier) is None
+
+
+def test_a_start_that_names_it_needs_no_good_clock():
+    """It came in after the reservation was asked for; whatever it says of the hour."""
+    wrong = start(reservation_id=5, started_at_ms=NOON_MS - HOUR_MS)
+
+    assert used_by([ACCEPTED], wrong) == ACCEPTED
 
 
 def test_a_used_one_knows_its_transaction():
@@ -553,7 +588,12 @@ EVENTS = list(events(None))
     st.sampled_from(ALL),
     st.lists(
         st.sampled_from(
-            [Wish("c1", TERMS), Wish("c2", None), Wish("c3", ELSEWHERE), Wish("c9", TERMS, True)]
+            [
+                Wish("c1", TERMS, NOON_MS),
+                Wish("c2", None, NOON_MS),
+                Wish("c3", ELSEWHERE, NOON_MS),
+                Wish("c9", TERMS, NOON_MS, True),
+            ]
         ),
         unique_by=lambda wish: wish.command_id,
     ),
