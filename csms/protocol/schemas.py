@@ -118,7 +118,24 @@ def _plain(error: Any) -> str:
 def _load(name: str, *, strict: bool) -> Schema:
     text = (files("ocpp") / "v16" / "schemas" / f"{name}.json").read_text("utf-8-sig")
     document = json.loads(text)
+    document = _resolved(document, document.get("definitions", {}))
     return Schema(document if strict else _without_formats(document))
+
+
+def _resolved(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """The schema with what it refers to in place: those of the security extension keep their
+    enumerations and objects apart."""
+    if isinstance(node, dict):
+        if "$ref" in node:
+            return _resolved(definitions[node["$ref"].rpartition("/")[2]], definitions)
+        return {
+            key: _resolved(value, definitions)
+            for key, value in node.items()
+            if key != "definitions"
+        }
+    if isinstance(node, list):
+        return [_resolved(item, definitions) for item in node]
+    return node
 
 
 def _without_formats(document: Any) -> Any:

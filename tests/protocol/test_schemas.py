@@ -1,5 +1,7 @@
 """The schemas: what we accept, what we send, and how a broken rule is told."""
 
+import json
+
 import pytest
 
 from csms.protocol.schemas import (
@@ -118,3 +120,12 @@ def test_there_is_a_schema_for_each_direction_of_every_action():
     assert set(REQUESTS_RECEIVED) == set(CONFIRMATIONS_SENT) == FROM_CHARGE_POINT
     assert set(REQUESTS_SENT) == set(CONFIRMATIONS_RECEIVED) == TO_CHARGE_POINT
     assert {"DataTransfer"} == FROM_CHARGE_POINT & TO_CHARGE_POINT
+
+
+@pytest.mark.parametrize(
+    "schemas", [REQUESTS_RECEIVED, REQUESTS_SENT, CONFIRMATIONS_RECEIVED, CONFIRMATIONS_SENT]
+)
+def test_no_schema_points_elsewhere(schemas):
+    """Who reads a document leniently finds its enumerations in place."""
+    for schema in schemas.values():
+        assert "$ref" not in json.dumps(schema.document)
