@@ -25,9 +25,27 @@ def mask_payload(action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """A payload fit to be shown: the keys in ChangeConfiguration, passwords in URLs."""
     if action == "ChangeConfiguration" and is_secret_key(payload.get("key")):
         return {**payload, "value": MASK}
-    if action in {"UpdateFirmware", "GetDiagnostics"} and isinstance(payload.get("location"), str):
-        return {**payload, "location": mask_text(payload["location"])}
-    return payload
+    path = LOCATIONS.get(action)
+    return _with_masked(payload, path) if path else payload
+
+
+# Where the requests that move files carry their URL.
+LOCATIONS: Mapping[str, tuple[str, ...]] = {
+    "GetDiagnostics": ("location",),
+    "GetLog": ("log", "remoteLocation"),
+    "SignedUpdateFirmware": ("firmware", "location"),
+    "UpdateFirmware": ("location",),
+}
+
+
+def _with_masked(node: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:
+    name, *below = path
+    value = node.get(name)
+    if below and isinstance(value, Mapping):
+        return {**node, name: _with_masked(value, tuple(below))}
+    if not below and isinstance(value, str):
+        return {**node, name: mask_text(value)}
+    return node
 
 
 def mask_text(text: str) -> str:

@@ -34,6 +34,7 @@ def test_other_payloads_are_themselves():
         ("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "60"}),
         ("ChangeConfiguration", {"value": "60"}),
         ("UpdateFirmware", {"location": 5}),
+        ("GetLog", {"requestId": 5}),
         ("DataTransfer", {"vendorId": "x", "key": "AuthorizationKey", "value": "y"}),
     ]:
         assert mask_payload(action, payload) is payload
@@ -51,10 +52,22 @@ def test_other_payloads_are_themselves():
         ("write to me@host", "write to me@host"),
     ],
 )
-@pytest.mark.parametrize("action", ["UpdateFirmware", "GetDiagnostics"])
-def test_a_password_in_a_location_is_masked(action, location, shown):
-    assert mask_payload(action, {"location": location}) == {"location": shown}
-    assert f'"{shown}"' in mask_frame(f'[2,"1","{action}",{{"location":"{location}"}}]')
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("UpdateFirmware", {"location": "%"}),
+        ("GetDiagnostics", {"location": "%"}),
+        ("GetLog", {"requestId": 1, "log": {"remoteLocation": "%", "oldestTimestamp": "t"}}),
+        ("SignedUpdateFirmware", {"requestId": 1, "firmware": {"location": "%", "signature": "s"}}),
+    ],
+)
+def test_a_password_in_a_location_is_masked(action, payload, location, shown):
+    sent, masked = (
+        json.loads(json.dumps(payload).replace("%", text)) for text in (location, shown)
+    )
+
+    assert mask_payload(action, sent) == masked
+    assert f'"{shown}"' in mask_frame(json.dumps([2, "1", action, sent]))
 
 
 def test_a_password_behind_escaped_slashes_is_masked():
