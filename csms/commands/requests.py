@@ -18,6 +18,7 @@ from csms.domain.configuration import Configuration
 from csms.domain.reservation import RESERVATION_ID_MAX
 from csms.domain.secrets import is_secret_key
 from csms.domain.timestamps import epoch_ms
+from csms.domain.transfer import check_transfer
 from csms.errors import FieldError
 from csms.protocol.schemas import REQUESTS_SENT
 
@@ -101,6 +102,10 @@ def _reservation(payload: Payload, circumstances: Circumstances) -> None:
         )
 
 
+def _transfer(action: str) -> Rule:
+    return lambda payload, _: check_transfer(action, payload)
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """check: raises FieldError; in_pending: whether it may be sent to a charge point that is
@@ -122,10 +127,10 @@ REQUESTS: Mapping[str, Operation] = {
     "ExtendedTriggerMessage": Operation(_connector_not_negative),
     "GetCompositeSchedule": Operation(_get_composite_schedule),
     "GetConfiguration": Operation(),
-    "GetDiagnostics": Operation(),
+    "GetDiagnostics": Operation(_transfer("GetDiagnostics")),
     "GetInstalledCertificateIds": Operation(),
     "GetLocalListVersion": Operation(),
-    "GetLog": Operation(),
+    "GetLog": Operation(_transfer("GetLog")),
     "InstallCertificate": Operation(),
     "RemoteStartTransaction": Operation(_remote_start, in_pending=False),
     "RemoteStopTransaction": Operation(in_pending=False),
@@ -133,10 +138,10 @@ REQUESTS: Mapping[str, Operation] = {
     "Reset": Operation(),
     "SendLocalList": Operation(),
     "SetChargingProfile": Operation(_set_charging_profile),
-    "SignedUpdateFirmware": Operation(),
+    "SignedUpdateFirmware": Operation(_transfer("SignedUpdateFirmware")),
     "TriggerMessage": Operation(_connector_not_negative),
     "UnlockConnector": Operation(_connector_above_zero),
-    "UpdateFirmware": Operation(),
+    "UpdateFirmware": Operation(_transfer("UpdateFirmware")),
 }
 
 
