@@ -7,10 +7,14 @@ An entry may raise a CSMSError, upon which nothing is queued.
 
 from collections.abc import Mapping
 
-from csms.commands import reservations
+from csms.commands import reservations, transfers
 from csms.commands.dispatch import BeforeQueueing
 
 BEFORE_QUEUEING: Mapping[str, tuple[BeforeQueueing, ...]] = {
     "CancelReservation": (reservations.before_cancelling,),
+    "GetDiagnostics": (transfers.before_queueing,),
+    "GetLog": (transfers.before_queueing,),
     "ReserveNow": (reservations.before_reserving,),
+    "SignedUpdateFirmware": (transfers.before_queueing,),
+    "UpdateFirmware": (transfers.before_queueing,),
 }

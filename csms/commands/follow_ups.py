@@ -7,7 +7,7 @@ calls it again where a process died in between: every follow-up must be idempote
 
 from collections.abc import Callable, Mapping
 
-from csms.commands import configuration, reservations
+from csms.commands import configuration, reservations, transfers
 from csms.commands.sequel import Sequel
 from csms.domain.command import Command
 
@@ -17,5 +17,9 @@ FOLLOW_UPS: Mapping[str, tuple[FollowUp, ...]] = {
     "CancelReservation": (reservations.after_end,),
     "ChangeConfiguration": (configuration.after_change,),
     "GetConfiguration": (configuration.after_get,),
+    "GetDiagnostics": (transfers.after_command,),
+    "GetLog": (transfers.after_command,),
     "ReserveNow": (reservations.after_end,),
+    "SignedUpdateFirmware": (transfers.after_command,),
+    "UpdateFirmware": (transfers.after_command,),
 }

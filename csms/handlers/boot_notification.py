@@ -24,8 +24,15 @@ def handle(
     registration = REGISTRATION[record.admission]
     facts = {name: value[:FACT_MAX] for name, value in request.facts.items()}
 
+    in_updates = stores.transfers.boot_command(
+        owned.charge_point_id,
+        owned.epoch,
+        record.facts.get("firmwareVersion", ""),
+        facts.get("firmwareVersion", ""),
+        context.now_ms,
+    )
     stores.charge_points.record_boot(
-        owned.charge_point_id, owned.epoch, facts, registration, context.now_ms
+        owned.charge_point_id, owned.epoch, facts, registration, context.now_ms, in_updates
     )
     owned.record, owned.registration = record, registration
     stores.changed.add(owned.charge_point_id)

@@ -1,18 +1,14 @@
 """DiagnosticsStatusNotification.req: how far the charge point has come (OCPP 1.6 ed. 2, 4.4)."""
 
+from csms.domain.transfer import TransferKind
 from csms.handlers.context import CallContext
-from csms.logs import get_logger
+from csms.handlers.transfer_reports import keep
 from csms.protocol import confirmations, requests
-
-log = get_logger(__name__)
+from csms.state.transfers import Report
 
 
 def handle(
     request: requests.DiagnosticsStatusNotification, context: CallContext
 ) -> confirmations.Empty:
-    context.stores.charge_points.record_progress(
-        context.charge_point_id, context.owned.epoch, "diagnostics", request.status, context.now_ms
-    )
-    context.stores.changed.add(context.charge_point_id)
-    log.info("diagnostics status", status=request.status)
+    keep(Report(TransferKind.DIAGNOSTICS, request.status, None, "diagnostics"), context)
     return confirmations.Empty()

@@ -49,6 +49,14 @@ class Heartbeat:
 
 
 @frame_value
+class LogStatusNotification:
+    """request_id None: triggered, or left out."""
+
+    status: str
+    request_id: int | None
+
+
+@frame_value
 class RawMeterValue:
     """timestamp None: it was missing."""
 
@@ -70,6 +78,14 @@ class SecurityEventNotification:
     event_type: str
     timestamp: str | None
     tech_info: str
+
+
+@frame_value
+class SignedFirmwareStatusNotification:
+    """request_id None: triggered, or left out."""
+
+    status: str
+    request_id: int | None
 
 
 @frame_value
@@ -113,8 +129,10 @@ Request = (
     | DiagnosticsStatusNotification
     | FirmwareStatusNotification
     | Heartbeat
+    | LogStatusNotification
     | MeterValues
     | SecurityEventNotification
+    | SignedFirmwareStatusNotification
     | StartTransaction
     | StatusNotification
     | StopTransaction
@@ -171,6 +189,11 @@ _READERS: Mapping[str, _Reader] = dict(
         ),
         _reader("Heartbeat", _STRICT, lambda p: Heartbeat()),
         _reader(
+            "LogStatusNotification",
+            Policy(defaults={}, strict_enums=frozenset({"status"})),
+            lambda p: LogStatusNotification(p["status"], p.get("requestId")),
+        ),
+        _reader(
             # Never refused: without a usable sample it is answered and there is nothing to keep.
             "MeterValues",
             Policy(defaults={"connectorId": 0, "meterValue": ()}),
@@ -183,6 +206,11 @@ _READERS: Mapping[str, _Reader] = dict(
             "SecurityEventNotification",
             Policy(defaults={"type": "", "timestamp": None}),
             lambda p: SecurityEventNotification(p["type"], p["timestamp"], p.get("techInfo", "")),
+        ),
+        _reader(
+            "SignedFirmwareStatusNotification",
+            Policy(defaults={}, strict_enums=frozenset({"status"})),
+            lambda p: SignedFirmwareStatusNotification(p["status"], p.get("requestId")),
         ),
         _reader(
             "StartTransaction",

@@ -14,6 +14,7 @@ from csms.state.link import Argument, Command, Link, Script
 from csms.state.pages import Page, pairs
 from csms.state.records import UPDATE
 from csms.state.security_events import forget_commands
+from csms.state.transfers import keys_of as keys_of_transfers
 
 _PROMOTE_KEY = Script(
     "promote-key",
@@ -157,6 +158,7 @@ class ChargePoints:
                 *[keys.command(charge_point_id, command_id) for command_id in command_ids],
                 keys.reservations_of(charge_point_id),
                 keys.active_reservations(charge_point_id),
+                *keys_of_transfers(self._link, charge_point_id),
                 keys.security_events_of(charge_point_id),
                 *[keys.security_event(charge_point_id, event_id) for event_id in event_ids],
             ),
@@ -206,24 +208,13 @@ class ChargePoints:
         facts: Mapping[str, str],
         registration: RegistrationStatus,
         now_ms: int,
+        *others: Command,
     ) -> None:
-        """Raises StaleEpoch."""
-        self._write(
-            charge_point_id,
-            epoch,
-            ("facts", orjson.dumps(facts), "registration", registration, "booted_at_ms", now_ms),
-        )
-
-    def record_progress(
-        self, charge_point_id: str, epoch: int, subject: str, status: str, now_ms: int
-    ) -> None:
-        """subject: `firmware` or `diagnostics`. Raises StaleEpoch."""
-        fields = (f"{subject}_status", status, f"{subject}_status_at_ms", now_ms)
-        self._write(charge_point_id, epoch, fields)
-
-    def _write(self, charge_point_id: str, epoch: int, fields: Sequence[Argument]) -> None:
-        write = ("HSET", keys.charge_point(charge_point_id), *fields)
-        write_fenced(self._link, charge_point_id, epoch, [write])
+        """others: what else is written in the same trip, with a fence of its own. Raises
+        StaleEpoch."""
+        fields = ("facts", orjson.dumps(facts), "registration", registration)
+        write = ("HSET", keys.charge_point(charge_point_id), *fields, "booted_at_ms", now_ms)
+        write_fenced(self._link, charge_point_id, epoch, [write], *others)
 
     def record_connector(
         self, charge_point_id: str, epoch: int, connector: Connector, before: Connector | None

@@ -85,6 +85,29 @@ def in_flight(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:in-flight"
 
 
+def transfers_of(charge_point_id: str, subject: str) -> str:
+    """subject: `firmware` or `logs`."""
+    return f"csms:{{{charge_point_id}}}:transfers:{subject}"
+
+
+def open_transfers(charge_point_id: str) -> str:
+    """Transfers that have not come to an end."""
+    return f"csms:{{{charge_point_id}}}:open-transfers"
+
+
+def transfer(charge_point_id: str, transfer_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:transfer:{transfer_id}"
+
+
+def transfer_history(charge_point_id: str, transfer_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:transfer-history:{transfer_id}"
+
+
+def request_ids(charge_point_id: str) -> str:
+    """The last id handed out for a GetLog or SignedUpdateFirmware."""
+    return f"csms:{{{charge_point_id}}}:request-ids"
+
+
 def idempotency(charge_point_id: str, principal: str, key: str) -> str:
     return f"csms:{{{charge_point_id}}}:idempotency:{_digest(f'{principal} {key}')}"
 

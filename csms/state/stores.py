@@ -15,6 +15,7 @@ from csms.state.refusals import Refusals
 from csms.state.reservations import Reservations
 from csms.state.security_events import SecurityEvents
 from csms.state.transactions import TransactionIds, Transactions
+from csms.state.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Stores:
     security_events: SecurityEvents
     transactions: Transactions
     transaction_ids: TransactionIds
+    transfers: Transfers
 
     @classmethod
     def behind(cls, link: Link, message_log_length: int) -> "Stores":
@@ -53,4 +55,5 @@ class Stores:
             security_events=SecurityEvents(link),
             transactions=Transactions(link),
             transaction_ids=TransactionIds(link),
+            transfers=Transfers(link),
         )

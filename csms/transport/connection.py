@@ -47,6 +47,8 @@ UNSUPPORTED_DATA, POLICY_VIOLATION, UNEXPECTED_CONDITION = 1003, 1008, 1011
 # What a charge point may send while it is Pending, because we asked for it.
 _SEQUELS = {
     "GetDiagnostics": "DiagnosticsStatusNotification",
+    "GetLog": "LogStatusNotification",
+    "SignedUpdateFirmware": "SignedFirmwareStatusNotification",
     "UpdateFirmware": "FirmwareStatusNotification",
 }
 

@@ -27,6 +27,10 @@ READ = {
         requests.FirmwareStatusNotification("Installing"),
     ),
     "Heartbeat": ({}, requests.Heartbeat()),
+    "LogStatusNotification": (
+        {"status": "Uploading", "requestId": 7},
+        requests.LogStatusNotification("Uploading", 7),
+    ),
     "MeterValues": (
         {
             "connectorId": 1,
@@ -61,6 +65,10 @@ READ = {
         {"type": "FirmwareUpdated", "timestamp": TIME, "techInfo": "i"},
         requests.SecurityEventNotification("FirmwareUpdated", TIME, "i"),
     ),
+    "SignedFirmwareStatusNotification": (
+        {"status": "Installed", "requestId": 7},
+        requests.SignedFirmwareStatusNotification("Installed", 7),
+    ),
     "StopTransaction": (
         {
             "transactionId": 7,
@@ -86,7 +94,12 @@ def test_every_action_of_a_charge_point_is_read():
 
 SPARSE = {
     "DataTransfer": ({"vendorId": "V"}, requests.DataTransfer("V", "", "")),
+    "LogStatusNotification": ({"status": "Idle"}, requests.LogStatusNotification("Idle", None)),
     "MeterValues": ({}, requests.MeterValues(0, None, [])),
+    "SignedFirmwareStatusNotification": (
+        {"status": "Idle"},
+        requests.SignedFirmwareStatusNotification("Idle", None),
+    ),
     "StartTransaction": (
         {"connectorId": 1, "idTag": "ALICE"},
         requests.StartTransaction(1, "ALICE", None, None, None),

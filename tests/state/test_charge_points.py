@@ -7,9 +7,13 @@ from cast import CP001, CP002, NOON_MS
 
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
 from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
+from csms.domain.transfer import TransferKind
 from csms.errors import ChargePointExists, ChargePointUnknown, StaleEpoch
 from csms.state import keys
 from csms.state.charge_points import index_command
+from csms.state.transfers import Report
+
+INSTALLED = Report(TransferKind.FIRMWARE, "Installed", None, "firmware")
 
 FULL = ChargePoint(
     charge_point_id="CP 001|x",
@@ -243,7 +247,7 @@ def test_an_old_epoch_writes_no_boot_and_no_progress(stores):
             "CP001", stale, {"a": "b"}, RegistrationStatus.PENDING, NOON_MS
         )
     with pytest.raises(StaleEpoch):
-        stores.charge_points.record_progress("CP001", stale, "firmware", "Installed", NOON_MS)
+        stores.transfers.report("CP001", stale, INSTALLED, NOON_MS)
 
     assert stores.charge_points.get("CP001") == CP001
 
@@ -254,7 +258,7 @@ def test_an_epoch_is_its_charge_point_s_alone(stores):
     epoch = connected(stores)
 
     with pytest.raises(StaleEpoch):
-        stores.charge_points.record_progress("CP002", epoch, "firmware", "Installed", NOON_MS)
+        stores.transfers.report("CP002", epoch, INSTALLED, NOON_MS)
 
 
 def test_a_deleted_charge_point_is_not_brought_back_by_its_last_connection(stores):
@@ -263,7 +267,7 @@ def test_a_deleted_charge_point_is_not_brought_back_by_its_last_connection(store
     stores.charge_points.delete("CP001")
 
     with pytest.raises(StaleEpoch):
-        stores.charge_points.record_progress("CP001", epoch, "firmware", "Installed", NOON_MS)
+        stores.transfers.report("CP001", epoch, INSTALLED, NOON_MS)
 
     assert stores.charge_points.find("CP001") is None
     stores.charge_points.create(CP001)

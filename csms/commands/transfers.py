@@ -1,0 +1,58 @@
+"""Keeps what becomes of the requests that move files: from the wish to the charge point's answer.
+
+What it reports afterwards comes in as messages of its own (handlers/transfer_reports.py).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from csms.commands.sequel import Sequel
+from csms.domain.command import Command
+from csms.domain.firmware_signature import signature_warnings
+from csms.domain.transfer import KINDS, outcome_of, protocol_warning, transfer_of
+from csms.logs import get_logger
+from csms.state.commands import NewCommand
+from csms.state.stores import Stores
+
+log = get_logger(__name__)
+
+
+def before_queueing(command: NewCommand, stores: Stores) -> None:
+    """Nothing here keeps a request from being sent: what is odd about it is noted."""
+    transfer = transfer_of(command)
+    supported = stores.configurations.find(command.charge_point_id).items(
+        "SupportedFileTransferProtocols"
+    )
+    warnings = [
+        *filter(None, [protocol_warning(transfer.location, supported)]),
+        *_signature_warnings(command.payload, command.created_at_ms),
+    ]
+    stores.transfers.record(transfer_of(command, warnings))
+
+
+def _signature_warnings(payload: Mapping[str, Any], now_ms: int) -> list[str]:
+    firmware = payload.get("firmware")
+    if firmware is None:
+        return []
+    return signature_warnings(firmware["signature"], firmware["signingCertificate"], now_ms)
+
+
+def after_command(command: Command, sequel: Sequel) -> None:
+    """Also for a late answer; may be repeated."""
+    outcome = outcome_of(command)
+    over = sequel.stores.transfers.settle(
+        command.charge_point_id,
+        command.command_id,
+        KINDS[command.action],
+        outcome,
+        command.settled_at_ms or sequel.now_ms,
+    )
+    sequel.stores.changed.add(command.charge_point_id)
+    for transfer_id in over:
+        log.info(
+            "transfer taken over",
+            charge_point_id=command.charge_point_id,
+            transfer_id=transfer_id,
+            by=command.command_id,
+            cancelled=outcome.cancels_earlier,
+        )
