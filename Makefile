@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test check lint types contracts coverage bench bench-check lock clean help
+.PHONY: run demo test check lint types contracts coverage bench bench-check certify lock clean help
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -38,6 +38,9 @@ bench: $(VENV)/installed-dev ## Measure beside known servers; writes docs/perfor
 
 bench-check: $(VENV)/installed-dev ## Measure, and fail when a ratio is missed
 	$(BIN)/python -m bench.run --check
+
+certify: $(VENV)/installed ## Run the conformance kit against a throw-away system; writes docs/conformance
+	$(BIN)/python -m chargepoint.conformance.certify
 
 lock: ## Compile requirements*.txt from requirements*.in (needs uv)
 	uv pip compile -q requirements.in --python-version 3.11 --universal --generate-hashes --no-header -o requirements.txt

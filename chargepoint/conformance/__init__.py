@@ -2,3 +2,5 @@
 
 `python -m chargepoint.conformance --url ws://… --api http://…/api/v1 --key …`
 """
+
+VERSION = "1.0"

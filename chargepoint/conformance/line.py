@@ -85,18 +85,21 @@ class Line:
         return seen[0] if seen else arrival
 
     def call(self, unique_id: str, action: str, payload: Mapping[str, Any]) -> float:
-        """When its last byte was written. Raises LinkLost."""
+        """When it was given to the socket. Raises LinkLost."""
         self._actions[unique_id] = action
         return self.write([2, unique_id, action, payload])
 
     def write(self, frame: list[Any]) -> float:
-        """When its last byte was written. Raises LinkLost."""
+        """When it was given to the socket. Raises LinkLost."""
         text = json.dumps(frame, separators=(",", ":"))
         if self._link is None:
             raise LinkLost("not connected")
         self._keep("kit", text)
+        # Not after the write: who is put aside between writing and looking at the clock would see
+        # an answer that took no time.
+        given_s = time.perf_counter()
         self._link.send(text)
-        return time.perf_counter()
+        return given_s
 
     def next(self, timeout_s: float) -> Arrival | None:
         """What arrived next; None after timeout_s."""

@@ -86,7 +86,16 @@ class Run:
         key = str(created.get("authorization_key") or "")
         if key:
             self.secrets.add(key)
-        tool = Tool(name, self.target, self.operator, self.cast, charge_point_id, key, mutate)
+        tool = Tool(
+            name,
+            self.target,
+            self.operator,
+            self.cast,
+            charge_point_id,
+            key,
+            mutate,
+            self.secrets,
+        )
         try:
             yield tool
         finally:

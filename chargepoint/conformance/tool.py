@@ -5,6 +5,7 @@ afterwards belongs to it. Whatever a case does not expect fails it: silence, an 
 CALLERROR, a CALL out of turn, a broken schema, the end of the connection.
 """
 
+import json
 import time
 import uuid
 from collections import Counter
@@ -24,7 +25,7 @@ from chargepoint.conformance.line import Line
 from chargepoint.conformance.operator import ApiUnusable, Operator, charge_point_path
 from chargepoint.conformance.schemas import violation
 from chargepoint.conformance.target import Target
-from chargepoint.wire import LinkLost
+from chargepoint.wire import LinkLost, client_context
 
 COMMAND_WAIT_S = 30
 RECEIVED_MAX = 4_000
@@ -48,7 +49,7 @@ MISSING: Final = _Missing()
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How long an answer took: from the last byte written to the CALLRESULT read."""
+    """How long an answer took: from the CALL given to the socket to the CALLRESULT read."""
 
     action: str
     seconds: float
@@ -63,7 +64,10 @@ class Command:
 
 
 class Tool:
-    """charge_point_id, authorization_key: as entered for this case; the key in hex."""
+    """charge_point_id, authorization_key: as entered for this case; the key in hex.
+
+    secrets: what no report may show; a case adds those it makes up.
+    """
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class Tool:
         charge_point_id: str,
         authorization_key: str,
         mutate: Mutate,
+        secrets: set[str],
     ) -> None:
         self.case_id = case_id
         self.target = target
@@ -81,6 +86,7 @@ class Tool:
         self.cast = cast
         self.charge_point_id = charge_point_id
         self.authorization_key = authorization_key
+        self.secrets = secrets
         self.line = Line(mutate)
         self.received: Payload = {}
         self.samples: list[Sample] = []
@@ -114,9 +120,12 @@ class Tool:
         self._begin("upgrade")
         if password is None and self.authorization_key and not anonymous:
             password = bytes.fromhex(self.authorization_key)
+        url = url or self.target.url
+        if ssl_context is None and url.startswith("wss:"):
+            ssl_context = client_context(self.target.ca_file)
         self._look(
             self.line.open(
-                f"{url or self.target.url}/{self.charge_point_id}",
+                f"{url}/{self.charge_point_id}",
                 authorization=password,
                 subprotocols=subprotocols,
                 separator=separator,
@@ -353,7 +362,7 @@ class Tool:
             f"{len(self.steps)} {self._step}",
             check,
             expected,
-            (str(self._arrival.content) if received is None else received)[:RECEIVED_MAX],
+            (_shown(self._arrival.content) if received is None else received)[:RECEIVED_MAX],
         )
 
     def stumbled(self, error: Exception) -> CheckFailed:
@@ -431,7 +440,8 @@ class Tool:
             self.fail(ANSWERED, "an answer of the API", "nothing")
         self._look(seen[0])
         if not 200 <= seen[0].status < 300:
-            self.fail(ANSWERED, "HTTP 2xx", f"HTTP {seen[0].status} {seen[0].content}")
+            told = f"HTTP {seen[0].status} {_shown(seen[0].content)}"
+            self.fail(ANSWERED, "HTTP 2xx", told)
 
     def _operate(self, command: Command, payload: Payload) -> None:
         name = f"{command.action}.command"
@@ -452,6 +462,10 @@ class Tool:
             self.line.write(frame)
         except LinkLost as error:
             self.fail(CONNECTED, "an open connection", str(error))
+
+
+def _shown(content: Any) -> str:
+    return content if isinstance(content, str) else json.dumps(content, separators=(",", ":"))
 
 
 def instant(ago: timedelta = timedelta()) -> str:

@@ -1,5 +1,6 @@
 """Every case of the kit passes against our system, and each of its checks can fail."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -17,7 +18,8 @@ from mutations.mutation import (
 )
 from mutations.shared import shared_mutation
 
-from chargepoint.conformance.cases import CASES
+from chargepoint.conformance.case import CERTIFICATION
+from chargepoint.conformance.cases import CASES, core
 from chargepoint.conformance.run import Outcome, Result, Run
 
 pytestmark = pytest.mark.e2e
@@ -54,6 +56,21 @@ def run_with(run: Run, case_id: str, mutation: Mutation) -> str:
     if result.failure is None:
         return "nothing"
     return f"{result.failure.step.partition(' ')[2]}: {result.failure.check}"
+
+
+def test_every_case_has_a_table_of_mutations_and_every_table_a_case() -> None:
+    assert set(MUTATIONS) == set(CASES)
+
+
+def test_all_cases_of_core_are_there() -> None:
+    assert len(list(core.cases)) == 34
+
+
+def test_no_profile_has_more_cases_than_the_certification() -> None:
+    there = Counter(case.profile for case in CASES.values())
+
+    assert sum(CERTIFICATION.values()) == 77
+    assert there <= Counter(CERTIFICATION)
 
 
 @pytest.mark.parametrize("case_id", CASES)
