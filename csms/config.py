@@ -88,6 +88,7 @@ class SettingsSchema(Schema):
     max_connections = _int("MAX_CONNECTIONS", 10_000, 1, 1_000_000)
     max_connections_per_address = _int("MAX_CONNECTIONS_PER_ADDRESS", 0, 0, 1_000_000)
     max_message_bytes = _int("MAX_MESSAGE_BYTES", 1_048_576, 65_536, 16_777_216)
+    nominal_voltage_v = _float("NOMINAL_VOLTAGE_V", 230.0, 50, 1_000)
     message_log_length = _int("MESSAGE_LOG_LENGTH", 200, 1, 100_000)
     transaction_retention_days = _int("TRANSACTION_RETENTION_DAYS", 400, 0, 36_500)
     trusted_proxies = _int("TRUSTED_PROXIES", 0, 0, 10)
@@ -148,6 +149,7 @@ class Settings:
     max_connections: int
     max_connections_per_address: int
     max_message_bytes: int
+    nominal_voltage_v: float
     message_log_length: int
     transaction_retention_days: int
     trusted_proxies: int

@@ -7,14 +7,16 @@ An entry may raise a CSMSError, upon which nothing is queued.
 
 from collections.abc import Mapping
 
-from csms.commands import reservations, transfers
+from csms.commands import charging_profiles, reservations, transfers
 from csms.commands.dispatch import BeforeQueueing
 
 BEFORE_QUEUEING: Mapping[str, tuple[BeforeQueueing, ...]] = {
     "CancelReservation": (reservations.before_cancelling,),
     "GetDiagnostics": (transfers.before_queueing,),
     "GetLog": (transfers.before_queueing,),
+    "RemoteStartTransaction": (charging_profiles.note_remote_start,),
     "ReserveNow": (reservations.before_reserving,),
+    "SetChargingProfile": (charging_profiles.note_set,),
     "SignedUpdateFirmware": (transfers.before_queueing,),
     "UpdateFirmware": (transfers.before_queueing,),
 }

@@ -7,7 +7,13 @@ calls it again where a process died in between: every follow-up must be idempote
 
 from collections.abc import Callable, Mapping
 
-from csms.commands import configuration, reservations, transfers
+from csms.commands import (
+    charging_profiles,
+    composite_schedules,
+    configuration,
+    reservations,
+    transfers,
+)
 from csms.commands.sequel import Sequel
 from csms.domain.command import Command
 
@@ -16,10 +22,14 @@ FollowUp = Callable[[Command, Sequel], None]
 FOLLOW_UPS: Mapping[str, tuple[FollowUp, ...]] = {
     "CancelReservation": (reservations.after_end,),
     "ChangeConfiguration": (configuration.after_change,),
+    "ClearChargingProfile": (charging_profiles.after_clearing,),
+    "GetCompositeSchedule": (composite_schedules.after_asking,),
     "GetConfiguration": (configuration.after_get,),
     "GetDiagnostics": (transfers.after_command,),
     "GetLog": (transfers.after_command,),
+    "RemoteStartTransaction": (charging_profiles.after_bringing,),
     "ReserveNow": (reservations.after_end,),
+    "SetChargingProfile": (charging_profiles.after_bringing,),
     "SignedUpdateFirmware": (transfers.after_command,),
     "UpdateFirmware": (transfers.after_command,),
 }

@@ -8,7 +8,7 @@ import orjson
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
 from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
 from csms.errors import ChargePointExists, ChargePointUnknown
-from csms.state import keys, reservations
+from csms.state import charging_profiles, keys, reservations
 from csms.state.fence import write_fenced
 from csms.state.link import Argument, Command, Link, Script
 from csms.state.pages import Page, pairs
@@ -161,6 +161,7 @@ class ChargePoints:
                 *keys_of_transfers(self._link, charge_point_id),
                 keys.security_events_of(charge_point_id),
                 *[keys.security_event(charge_point_id, event_id) for event_id in event_ids],
+                *charging_profiles.keys_of(self._link, charge_point_id),
             ),
             *indexes,
             *(forget_commands(event_ids) if event_ids else ()),

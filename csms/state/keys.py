@@ -19,6 +19,22 @@ def live(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:live"
 
 
+def charging_profiles_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:charging-profiles"
+
+
+def charging_profile(charge_point_id: str, command_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:charging-profile:{command_id}"
+
+
+def charging_profile_ids(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:charging-profile-ids"
+
+
+def composite_schedules(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:composite-schedules"
+
+
 def connectors(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:connectors"
 
@@ -134,6 +150,7 @@ def reservation(charge_point_id: str, reservation_id: int | str) -> str:
 
 CHARGE_POINTS = "csms:charge-points"
 CHARGE_POINT_IDS = "csms:charge-point-ids"
+CHARGING_PROFILE_TEMPLATES = "csms:charging-profile-templates"
 ID_TAGS = "csms:id-tags"
 TRANSACTIONS = "csms:transactions"
 OPEN_TRANSACTIONS = "csms:open-transactions"
@@ -166,6 +183,10 @@ def id_tag(folded: str) -> str:
 
 def active_transactions(folded: str) -> str:
     return f"csms:id-tag:{{{_digest(folded)}}}:active"
+
+
+def charging_profile_template(name: str) -> str:
+    return f"csms:charging-profile-template:{{{_digest(name)}}}"
 
 
 def connectors_in(status: str) -> str:

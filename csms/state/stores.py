@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from csms.state.charge_points import ChargePoints
+from csms.state.charging_profile_templates import ChargingProfileTemplates
+from csms.state.charging_profiles import ChargingProfiles
 from csms.state.commands import Commands
 from csms.state.configurations import Configurations
 from csms.state.events import ChangedChargePoints, Events
@@ -22,6 +24,8 @@ from csms.state.transfers import Transfers
 class Stores:
     link: Link
     charge_points: ChargePoints
+    charging_profiles: ChargingProfiles
+    charging_profile_templates: ChargingProfileTemplates
     commands: Commands
     configurations: Configurations
     events: Events
@@ -42,6 +46,8 @@ class Stores:
         return cls(
             link=link,
             charge_points=ChargePoints(link),
+            charging_profiles=ChargingProfiles(link),
+            charging_profile_templates=ChargingProfileTemplates(link),
             commands=Commands(link),
             configurations=Configurations(link),
             events=Events(link),
