@@ -4,6 +4,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import gevent
@@ -26,9 +27,11 @@ from csms.state.inbox import Inbox, Note, NoteKind
 from csms.state.link import MultiplexedLink
 from csms.state.stores import Stores
 from csms.transport.door import Door
+from csms.transport.listeners import Listener, listen
 from csms.transport.prefork import CONFIGURATION_ERROR
 from csms.transport.process import Process, new_process_id
-from csms.transport.server import Limits, Server, reuseport_listener
+from csms.transport.server import Limits, Proxies, Server
+from csms.transport.tls import TLSFiles, UnusableFile
 from csms.web.application import WebParts, create_application
 from csms.web.feed import EventFeed
 
@@ -86,8 +89,9 @@ class WebProcess:
         )
         self.process = Process(self.process_id, self.stores, delivery, settings, self.feed.publish)
         door = Door(self.stores, settings, self.process.serve)
+        self.tls_files = _tls_files(settings)
         self.server = Server(
-            reuseport_listener(settings.host, settings.port),
+            self._listeners(),
             self._application(),
             door,
             Limits(
@@ -97,9 +101,14 @@ class WebProcess:
                 send_deadline_s=settings.send_deadline_s,
                 ping_interval_s=settings.ping_interval_s,
                 max_message_bytes=settings.max_message_bytes,
-                trusted_proxies=settings.trusted_proxies,
             ),
             on_refused=door.refused_by_server,
+            on_handshake_failed=door.tls_handshake_failed,
+            proxies=Proxies(
+                settings.trusted_proxies,
+                settings.trusted_proxy_networks,
+                (settings.client_certificate_header or "").lower(),
+            ),
         )
         self.server.on_drain.append(self.process.drain)
         self.server.on_drain.append(self.feed.wake)
@@ -113,10 +122,21 @@ class WebProcess:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
-        log.info("serving", process_id=self.process_id, port=self.server.port)
+        if self.tls_files is not None:
+            gevent.spawn(self.tls_files.watch_forever)
+        log.info("serving", process_id=self.process_id, ports=self.server.ports)
         self.server.serve_forever()
         self.process.end()
         log.info("stopped", process_id=self.process_id)
+
+    def _listeners(self) -> list[Listener]:
+        settings, files = self.settings, self.tls_files
+        listeners = [listen(settings.host, settings.port, reuse_port=True)]
+        if files is not None:
+            for port in settings.tls_ports:
+                context = partial(files.context, port.client_certificates)
+                listeners.append(listen(settings.host, port.port, context, reuse_port=True))
+        return listeners
 
     def _check_store(self) -> None:
         found = check_store(self.link)
@@ -151,6 +171,16 @@ class WebProcess:
         owner = self.stores.presences.owner(charge_point_id)
         if owner:
             inbox.send(self.link, owner, Note(NoteKind.EVICT, f"0 {charge_point_id}"))
+
+
+def _tls_files(settings: Settings) -> TLSFiles | None:
+    """None where no TLS is spoken. Raises ConfigurationError."""
+    if not settings.tls_ports:
+        return None
+    try:
+        return TLSFiles(settings.tls_certificates, settings.tls_client_ca)
+    except UnusableFile as error:
+        raise ConfigurationError(error.setting, error.problem) from None
 
 
 def _in_a_thread(work: Callable[[], T]) -> T:

@@ -1,15 +1,93 @@
 """Settings, read once from the environment; a wrong value stops the start and names it."""
 
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range
 
 from csms.errors import ConfigurationError
+
+
+class ClientCertificates(StrEnum):
+    """Whether a TLS port asks for the certificate of a client, and goes on without one."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class TLSPort:
+    """A port on which TLS is spoken."""
+
+    port: int
+    client_certificates: ClientCertificates
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """A certificate with those above it, and its key, in PEM; both may stand in one file."""
+
+    certificate: Path
+    key: Path
+
+
+Network = IPv4Network | IPv6Network
+
+
+class _List(fields.Field[Any]):
+    """Items between commas or blanks; problem: what is said of an item that read refuses."""
+
+    problem = ""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[Any, ...]:
+        try:
+            return tuple(self.read(item) for item in re.split(r"[\s,]+", str(value)) if item)
+        except ValueError:
+            raise ValidationError(self.problem) from None
+
+    def read(self, item: str) -> Any:
+        """Raises ValueError."""
+        raise NotImplementedError
+
+
+class _TLSPorts(_List):
+    problem = "must be ports such as 8443, 8443:none, 8443:optional or 8443:required"
+
+    def read(self, item: str) -> TLSPort:
+        number, _, demand = item.partition(":")
+        if not number.isdecimal() or not 1 <= int(number) <= 65_535:
+            raise ValueError(item)
+        return TLSPort(int(number), ClientCertificates(demand or ClientCertificates.OPTIONAL))
+
+
+class _CertificateFiles(_List):
+    problem = "must be pairs such as chain.pem:key.pem, or files that hold both"
+
+    def read(self, item: str) -> CertificateFiles:
+        certificate, colon, key = item.partition(":")
+        if not certificate or (colon and not key):
+            raise ValueError(item)
+        return CertificateFiles(Path(certificate), Path(key or certificate))
+
+
+class _File(fields.String):
+    def _deserialize(self, value: Any, *arguments: Any, **more: Any) -> Any:
+        return Path(super()._deserialize(value, *arguments, **more))
+
+
+class _Networks(_List):
+    problem = "must be networks such as 10.0.0.0/8 or fd00::/8"
+
+    def read(self, item: str) -> Network:
+        return ip_network(item)
 
 
 def _int(variable: str, default: int, low: int, high: int) -> fields.Integer:
@@ -92,6 +170,7 @@ class SettingsSchema(Schema):
     message_log_length = _int("MESSAGE_LOG_LENGTH", 200, 1, 100_000)
     transaction_retention_days = _int("TRANSACTION_RETENTION_DAYS", 400, 0, 36_500)
     trusted_proxies = _int("TRUSTED_PROXIES", 0, 0, 10)
+    trusted_proxy_networks = _Networks(data_key="TRUSTED_PROXY_NETWORKS", load_default=())
     public_url = _text("PUBLIC_URL", None)
     client_certificate_cn = fields.Enum(
         CommonNameRule,
@@ -114,6 +193,10 @@ class SettingsSchema(Schema):
         SubjectRule, by_value=True, data_key="CERTIFICATE_SUBJECT", load_default=SubjectRule.FILL
     )
     certificate_days = _int("CERTIFICATE_DAYS", 365, 1, 3_650)
+    tls_ports = _TLSPorts(data_key="TLS_PORTS", load_default=())
+    tls_certificates = _CertificateFiles(data_key="TLS_CERTIFICATES", load_default=())
+    tls_client_ca = _File(data_key="TLS_CLIENT_CA", load_default=None)
+    client_certificate_header = _text("CLIENT_CERTIFICATE_HEADER", None)
     session_cookie_secure = fields.Boolean(data_key="SESSION_COOKIE_SECURE", load_default=False)
     log_level = _choice("LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
     log_format = _choice("LOG_FORMAT", "auto", "auto", "json", "pretty")
@@ -153,6 +236,7 @@ class Settings:
     message_log_length: int
     transaction_retention_days: int
     trusted_proxies: int
+    trusted_proxy_networks: tuple[Network, ...]
     public_url: str | None
     client_certificate_cn: CommonNameRule
     cpo_name: str | None
@@ -164,6 +248,10 @@ class Settings:
     certificate_signature: str
     certificate_subject: SubjectRule
     certificate_days: int
+    tls_ports: tuple[TLSPort, ...]
+    tls_certificates: tuple[CertificateFiles, ...]
+    tls_client_ca: Path | None
+    client_certificate_header: str | None
     session_cookie_secure: bool
     log_level: str
     log_format: str
@@ -180,7 +268,27 @@ class Settings:
             variable, problems = next(iter(messages.items()))
             raise ConfigurationError(str(variable), " ".join(map(str, problems))) from None
         values["rq_redis_url"] = values["rq_redis_url"] or values["redis_url"]
-        return cls(**values)
+        settings = cls(**values)
+        _check_together(settings)
+        return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Raises ConfigurationError for a setting that another one needs."""
+    if settings.tls_ports and not settings.tls_certificates:
+        raise ConfigurationError("TLS_CERTIFICATES", "is needed for TLS_PORTS.")
+    required = [p for p in settings.tls_ports if p.client_certificates == "required"]
+    if required and not settings.tls_client_ca:
+        raise ConfigurationError("TLS_CLIENT_CA", f"is needed for port {required[0].port}.")
+    ports = [settings.port, *[p.port for p in settings.tls_ports]]
+    if len(set(ports)) < len(ports):
+        raise ConfigurationError("TLS_PORTS", "must differ from each other and from PORT.")
+    if settings.client_certificate_header and not (
+        settings.trusted_proxies and settings.trusted_proxy_networks
+    ):
+        raise ConfigurationError(
+            "CLIENT_CERTIFICATE_HEADER", "needs TRUSTED_PROXIES and TRUSTED_PROXY_NETWORKS."
+        )
 
 
 def host_name() -> str:

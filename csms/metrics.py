@@ -113,6 +113,15 @@ energy_delivered = Counter(
     "csms_energy_delivered_watthours", "Energy metered in transactions.", registry=REGISTRY
 )
 auth_failures = Counter("csms_auth_failures", "Refused credentials.", ["kind"], registry=REGISTRY)
+tls_handshake_failures = Counter(
+    "csms_tls_handshake_failures", "TLS handshakes that failed.", registry=REGISTRY
+)
+certificate_days_left = Gauge(
+    "csms_tls_certificate_days_left",
+    "How long a certificate of the TLS ports is valid.",
+    ["common_name", "algorithm"],
+    registry=REGISTRY,
+)
 duplicate_connections = Counter(
     "csms_duplicate_connections", "Sockets displaced by a newer one.", registry=REGISTRY
 )

@@ -1,9 +1,18 @@
 """Settings: read once, and a wrong value stops the start and names its variable."""
 
+from pathlib import Path
+
 import pytest
 from cast import ENVIRONMENT
 
-from csms.config import VARIABLES, Settings, host_name
+from csms.config import (
+    VARIABLES,
+    CertificateFiles,
+    ClientCertificates,
+    Settings,
+    TLSPort,
+    host_name,
+)
 from csms.errors import ConfigurationError
 
 INTEGERS = {
@@ -50,6 +59,14 @@ TEXTS = {
     "CERTIFICATE_AUTHORITY_KEY",
     "CERTIFICATE_AUTHORITY_ROOTS",
 }
+# Tested one by one below, since their values depend on each other.
+LISTS = {
+    "CLIENT_CERTIFICATE_HEADER",
+    "TLS_CERTIFICATES",
+    "TLS_CLIENT_CA",
+    "TLS_PORTS",
+    "TRUSTED_PROXY_NETWORKS",
+}
 SECRETS = {"SECRET_KEY": 32, "CREDENTIAL_PEPPER": 32, "CSMS_API_KEY": 20}
 
 
@@ -63,7 +80,7 @@ def value_of(variable, text):
 
 
 def test_every_variable_is_tested_here():
-    assert {*INTEGERS, *FLOATS, *CHOICES, *TEXTS, *SECRETS} == VARIABLES
+    assert {*INTEGERS, *FLOATS, *CHOICES, *TEXTS, *SECRETS, *LISTS} == VARIABLES
 
 
 @pytest.mark.parametrize(("variable", "bounds"), {**INTEGERS, **FLOATS}.items())
@@ -130,6 +147,79 @@ def test_what_has_no_default_must_be_there(variable, missing):
 
     with pytest.raises(ConfigurationError) as problem:
         Settings.from_env(environment)
+
+    assert problem.value.variable == variable
+
+
+TLS = {"TLS_PORTS": "8443", "TLS_CERTIFICATES": "a.pem:a.key", "TLS_CLIENT_CA": "ca.pem"}
+
+
+def test_tls_ports_say_whether_a_client_certificate_is_asked_for():
+    ports = settings(**{**TLS, "TLS_PORTS": "8443, 8444:required 8445:none,8446:optional"})
+
+    assert ports.tls_ports == (
+        TLSPort(8443, ClientCertificates.OPTIONAL),
+        TLSPort(8444, ClientCertificates.REQUIRED),
+        TLSPort(8445, ClientCertificates.NONE),
+        TLSPort(8446, ClientCertificates.OPTIONAL),
+    )
+
+
+def test_certificates_are_pairs_of_files_or_files_with_both():
+    files = settings(TLS_CERTIFICATES="a.pem:a.key,/etc/both.pem").tls_certificates
+
+    assert files == (
+        CertificateFiles(Path("a.pem"), Path("a.key")),
+        CertificateFiles(Path("/etc/both.pem"), Path("/etc/both.pem")),
+    )
+    assert settings(**TLS).tls_client_ca == Path("ca.pem")
+
+
+def test_networks_of_proxies_are_read():
+    networks = settings(TRUSTED_PROXY_NETWORKS="10.0.0.0/8, fd00::/8 192.0.2.1")
+
+    assert [str(n) for n in networks.trusted_proxy_networks] == [
+        "10.0.0.0/8",
+        "fd00::/8",
+        "192.0.2.1/32",
+    ]
+
+
+PROXY = {"TRUSTED_PROXIES": "1", "TRUSTED_PROXY_NETWORKS": "10.0.0.0/8"}
+
+
+def test_a_header_of_certificates_needs_proxies_that_can_be_told_from_others():
+    header = {"CLIENT_CERTIFICATE_HEADER": "X-SSL-Client-Cert"}
+
+    assert settings(**header, **PROXY).client_certificate_header == "X-SSL-Client-Cert"
+
+
+@pytest.mark.parametrize(
+    ("environment", "variable"),
+    [
+        ({**TLS, "TLS_PORTS": "many"}, "TLS_PORTS"),
+        ({**TLS, "TLS_PORTS": "0"}, "TLS_PORTS"),
+        ({**TLS, "TLS_PORTS": "65536"}, "TLS_PORTS"),
+        ({**TLS, "TLS_PORTS": "8443:perhaps"}, "TLS_PORTS"),
+        ({**TLS, "TLS_PORTS": "8443 8443:none"}, "TLS_PORTS"),
+        ({**TLS, "TLS_PORTS": "8000"}, "TLS_PORTS"),
+        ({**TLS, "TLS_CERTIFICATES": ""}, "TLS_CERTIFICATES"),
+        ({**TLS, "TLS_CERTIFICATES": ":key.pem"}, "TLS_CERTIFICATES"),
+        ({**TLS, "TLS_CERTIFICATES": "a.pem:"}, "TLS_CERTIFICATES"),
+        ({**TLS, "TLS_PORTS": "8443:required", "TLS_CLIENT_CA": ""}, "TLS_CLIENT_CA"),
+        ({"TRUSTED_PROXY_NETWORKS": "10.0.0.1/8"}, "TRUSTED_PROXY_NETWORKS"),
+        ({"TRUSTED_PROXY_NETWORKS": "proxy.example"}, "TRUSTED_PROXY_NETWORKS"),
+        ({"CLIENT_CERTIFICATE_HEADER": "X"}, "CLIENT_CERTIFICATE_HEADER"),
+        ({"CLIENT_CERTIFICATE_HEADER": "X", "TRUSTED_PROXIES": "1"}, "CLIENT_CERTIFICATE_HEADER"),
+        (
+            {"CLIENT_CERTIFICATE_HEADER": "X", "TRUSTED_PROXY_NETWORKS": "10.0.0.0/8"},
+            "CLIENT_CERTIFICATE_HEADER",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_told(environment, variable):
+    with pytest.raises(ConfigurationError) as problem:
+        settings(**environment)
 
     assert problem.value.variable == variable
 

@@ -23,6 +23,7 @@ class RefusalReason(StrEnum):
     AT_CAPACITY = "over capacity or draining"
     STORE_UNAVAILABLE = "the store does not answer"
     MALFORMED = "malformed handshake"
+    TLS_HANDSHAKE_FAILED = "TLS handshake failed"
 
 
 class HandshakeRefused(Exception):

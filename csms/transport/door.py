@@ -129,6 +129,13 @@ class Door:
             request,
         )
 
+    def tls_handshake_failed(self, remote_address: str, problem: str) -> None:
+        """Nobody can know which charge point it was; its address tells."""
+        metrics.tls_handshake_failures.inc()
+        log.warning("tls handshake failed", remote_address=remote_address, problem=problem)
+        reason = f"{RefusalReason.TLS_HANDSHAKE_FAILED}: {problem}"
+        self._stores.refusals.record("", reason, remote_address, now_ms())
+
     def _record(
         self, presented_id: str | None, reason: RefusalReason, request: UpgradeRequest
     ) -> None:

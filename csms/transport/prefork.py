@@ -56,10 +56,12 @@ class _Slot:
 
 
 def main(environ: Mapping[str, str], child: Callable[[int], None]) -> int:
-    """run() with WEB_CONCURRENCY children, once the settings and the port are known to be right."""
+    """run() with WEB_CONCURRENCY children, once the settings and ports are known to be right."""
     try:
         settings = Settings.from_env(environ)
-        check_port_is_free(settings.host, settings.port)
+        check_port_is_free("PORT", settings.host, settings.port)
+        for port in settings.tls_ports:
+            check_port_is_free("TLS_PORTS", settings.host, port.port)
     except ConfigurationError as error:
         print(f"csms: {error}", file=sys.stderr)  # noqa: T201  # logs are not set up yet
         return CONFIGURATION_ERROR
@@ -67,8 +69,8 @@ def main(environ: Mapping[str, str], child: Callable[[int], None]) -> int:
     return run(child, settings.web_concurrency)
 
 
-def check_port_is_free(host: str, port: int) -> None:
-    """Raises ConfigurationError where somebody listens there already.
+def check_port_is_free(variable: str, host: str, port: int) -> None:
+    """Raises ConfigurationError, naming the variable, where somebody listens there already.
 
     The children share their port, so that each of them could listen beside a forgotten system of
     the same user, which would go on getting every other connection.
@@ -81,8 +83,8 @@ def check_port_is_free(host: str, port: int) -> None:
             probe.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise ConfigurationError("PORT", f"{port} is in use already.") from None
-            raise ConfigurationError("PORT", f"{host}:{port}: {error.strerror}.") from None
+                raise ConfigurationError(variable, f"{port} is in use already.") from None
+            raise ConfigurationError(variable, f"{host}:{port}: {error.strerror}.") from None
 
 
 def run(child: Callable[[int], None], count: int) -> int:

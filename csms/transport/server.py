@@ -1,4 +1,4 @@
-"""HTTP and WebSocket on one port: pywsgi, with a door before every WebSocket."""
+"""HTTP and WebSocket on the same ports: pywsgi, with a door before every WebSocket."""
 
 import base64
 import binascii
@@ -8,24 +8,14 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from socket import (
-    AF_INET,
-    AF_INET6,
-    IPPROTO_IPV6,
-    IPPROTO_TCP,
-    IPV6_V6ONLY,
-    SHUT_RD,
-    SO_KEEPALIVE,
-    SO_REUSEADDR,
-    SO_REUSEPORT,
-    SOL_SOCKET,
-    TCP_NODELAY,
-)
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from socket import MSG_PEEK, SHUT_RD, SHUT_RDWR
+from ssl import SSLContext, SSLWantReadError
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 from gevent import GreenletExit, Timeout
@@ -37,9 +27,13 @@ from gevent.pywsgi import (  # type: ignore[attr-defined]  # the stubs leave pri
     _InvalidClientInput,
     _InvalidClientRequest,
 )
-from gevent.socket import socket as GeventSocket
+from gevent.ssl import SSLSocket
 from geventwebsocket.handler import WebSocketHandler
 
+from csms.domain.client_certificates import PresentedCertificate, read_passed_on
+from csms.transport.listeners import Listener
+from csms.transport.tls import describe_failure
+from csms.transport.tls_channel import TLSChannel
 from csms.transport.websocket import WebSocket, sweep
 
 if TYPE_CHECKING:
@@ -47,15 +41,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("csms.transport")
 
-BACKLOG = 4096
-"""A fleet reconnects at once after a restart; what doesn't fit is refused by the kernel."""
-
 MAX_HEAD_BYTES = 32_768
 """Of all headers together; http.client alone would take 100 lines of 64 KiB."""
 
 _HTTP_CONNECTIONS = 1024
 """Room for requests beside the WebSockets; beyond it connections wait in the backlog."""
 
+# What the application would believe.
+_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO")
 _CHUNK_BYTES = 65_536
 _BODY_RATE_BYTES = 1_048_576
 _ACCEPT_PAUSE_S = 0.5
@@ -68,7 +61,8 @@ class UpgradeRequest:
 
     path is raw: neither decoded nor normalised, without the query. headers have lower-case
     names, repeated ones are joined by ","; values are latin-1. remote_address is behind as many
-    proxies as are trusted; secure says the client spoke TLS to the outermost of them.
+    proxies as are trusted; secure says the client spoke TLS to the outermost of them, or to us.
+    client_certificate: what it showed in its handshake with us or with a trusted proxy.
     """
 
     path: str
@@ -76,6 +70,7 @@ class UpgradeRequest:
     headers: Mapping[str, str]
     remote_address: str
     secure: bool
+    client_certificate: PresentedCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +96,8 @@ OnRefused = Callable[[UpgradeRequest | None, Refusal], None]
 
 The request is None where it could not be read.
 """
+OnHandshakeFailed = Callable[[str, str], None]
+"""Told the address of a peer whose TLS handshake failed, and why in plain words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +105,7 @@ class Limits:
     """header_timeout_s: for a whole request head, from the first wait for it.
     send_deadline_s: for each 64 KiB a peer is slow to take. body_timeout_s: for a request body,
     and as much again for each MiB that has arrived. ping_interval_s: 0 = no pings.
-    max_connections_per_address: 0 = no limit. trusted_proxies: how many entries at the end of
-    X-Forwarded-For are true.
+    max_connections_per_address: 0 = no limit.
     """
 
     max_connections: int = 10_000
@@ -120,49 +116,88 @@ class Limits:
     max_message_bytes: int = 1_048_576
     body_timeout_s: float = 30.0
     drain_s: float = 4.0
-    trusted_proxies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Whom to believe what they say of a client.
+
+    count: how many entries at the end of X-Forwarded-For are true. networks: where the nearest of
+    them is; without any it may be anywhere. certificate_header: in lower case, with the client
+    certificate of who spoke TLS to it; believed from within networks only.
+    """
+
+    count: int = 0
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    certificate_header: str = ""
+
+    def believed(self, peer: str) -> int:
+        """How many proxies stand before the peer, as far as that can be believed."""
+        return self.count if self.count and (not self.networks or self._is_near(peer)) else 0
+
+    def passes_certificates(self, peer: str) -> bool:
+        return bool(self.certificate_header and self.count) and self._is_near(peer)
+
+    def _is_near(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        plain = getattr(address, "ipv4_mapped", None) or address
+        return any(plain in network for network in self.networks)
 
 
 class Server:
-    """One listening socket, one WSGI application, one door.
+    """Some listeners, one WSGI application, one door; places and limits are those of all together.
 
     on_drain: called in order when a drain begins; they should not wait for long.
     """
 
     def __init__(
         self,
-        listener: Any,
+        listeners: Sequence[Listener],
         application: "WSGIApplication",
         door: Door,
         limits: Limits | None = None,
         on_refused: OnRefused = lambda request, refusal: None,
+        on_handshake_failed: OnHandshakeFailed = lambda remote_address, problem: None,
+        proxies: Proxies | None = None,
     ) -> None:
-        """listener: (host, port), or a listening gevent socket such as reuseport_listener's."""
         self.limits = limits or Limits()
+        self.proxies = proxies or Proxies()
         self.door = door
         self.on_refused = on_refused
+        self.on_handshake_failed = on_handshake_failed
         self.on_drain: list[Callable[[], None]] = []
         self.draining = False
         self.websockets: set[WebSocket] = set()
         self.places = _Places(self.limits)
-        self.waiting_for_a_head: set[_Handler] = set()
+        self.waiting: set[_Waits] = set()
         self._pool = Pool(self.limits.max_connections + _HTTP_CONNECTIONS)
         self._stopped = Event()
         self._sweeper: gevent.Greenlet[[], None] | None = None
-        if isinstance(listener, tuple):
-            host, port = listener
-            listener = _listener(host, port, reuse_port=False)
-        self.port: int = listener.getsockname()[1]
-        self._http = _HTTPServer(self, listener, application, self._pool)
+        self.ports = [listener.port for listener in listeners]
+        self._http = [
+            (_HTTPServer if listener.context is None else _HTTPSServer)(
+                self, listener, application, self._pool
+            )
+            for listener in listeners
+        ]
+
+    @property
+    def port(self) -> int:
+        """That of the first listener."""
+        return self.ports[0]
 
     def start(self) -> None:
-        self._http.start()
+        for http in self._http:
+            http.start()
         if self.limits.ping_interval_s > 0:
             self._sweeper = gevent.spawn(self._sweep_forever)
 
     def serve_forever(self) -> None:
         """Starts, and returns when a drain or stop() is through."""
-        if not self._http.started:
+        if not self._http[0].started:
             self.start()
         self._stopped.wait()
 
@@ -179,12 +214,12 @@ class Server:
         self.draining = True
         cut_at = time.monotonic() + self.limits.drain_s
         log.info("draining", extra={"websockets": len(self.websockets)})
-        self._http.close()
+        self._close_listeners()
         self._call_drain_hooks()
         for ws in list(self.websockets):
             ws.retire(_SERVICE_RESTART, "service restart")
-        for handler in list(self.waiting_for_a_head):
-            handler.hang_up()
+        for waiting in list(self.waiting):
+            waiting.hang_up()
         reserve_s = min(1.0, self.limits.drain_s / 4)
         self._join_until(cut_at - reserve_s)
         for ws in list(self.websockets):
@@ -195,8 +230,12 @@ class Server:
     def stop(self) -> None:
         """Ends everything at once."""
         self.draining = True
-        self._http.close()
+        self._close_listeners()
         self._cut()
+
+    def _close_listeners(self) -> None:
+        for http in self._http:
+            http.close()
 
     def _call_drain_hooks(self) -> None:
         for hook in self.on_drain:
@@ -284,53 +323,34 @@ def remote_address_of(peer: str, headers: Mapping[str, str], trusted_proxies: in
     return peer.removeprefix("::ffff:")
 
 
-def reuseport_listener(host: str, port: int) -> Any:
-    """A listening gevent socket on a port that other processes of the same user share.
+class _Waits(Protocol):
+    """Who waits for a peer that may never say anything."""
 
-    To be made after the fork, by each child; the kernel spreads the connections.
-    """
-    return _listener(host, port, reuse_port=True)
-
-
-def _listener(host: str, port: int, reuse_port: bool) -> Any:
-    sock = GeventSocket(family=AF_INET6 if ":" in host else AF_INET)
-    try:
-        sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        if reuse_port:
-            sock.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
-        if host == "::":
-            sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
-        # Accepted sockets inherit these, which saves the calls per connection.
-        sock.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
-        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    def hang_up(self) -> None: ...
 
 
 class _HTTPServer(WSGIServer):
     """pywsgi, quiet about what peers do wrong."""
 
     logger = log  # WebSocketHandler would make one of its own
+    scheme = "http"
 
     def __init__(
-        self, front: Server, listener: Any, application: "WSGIApplication", pool: Pool
+        self, front: Server, listener: Listener, application: "WSGIApplication", pool: Pool
     ) -> None:
-        host = str(listener.getsockname()[0])
+        host = str(listener.socket.getsockname()[0])
         super().__init__(
-            listener,
+            listener.socket,
             application,
             spawn=pool,
             log=None,
             error_log=log,
             handler_class=_Handler,
             # Otherwise pywsgi asks the DNS at start.
-            environ={"SERVER_NAME": host},
+            environ={"SERVER_NAME": host, "wsgi.url_scheme": self.scheme},
         )
         self.front = front
+        self.context = listener.context
 
     def do_read(self) -> Any:
         try:
@@ -350,6 +370,74 @@ class _HTTPServer(WSGIServer):
     def _accept_again(self) -> None:
         if self.started:
             self.start_accepting()
+
+
+class _HTTPSServer(_HTTPServer):
+    """The same behind TLS. A handshake takes place in the greenlet of its connection, so that a
+    slow one keeps nobody waiting; it has as long as the head of a request."""
+
+    scheme = "https"
+
+    def handle(self, sock: Any, address: Any) -> None:
+        front = self.front
+        if front.draining:
+            return
+        shaking = _Handshake(sock)
+        front.waiting.add(shaking)
+        try:
+            secured = self._shake_hands(shaking, address)
+        finally:
+            front.waiting.discard(shaking)
+        if secured is None:
+            return
+        try:
+            super().handle(secured, address)
+        finally:
+            secured.close()
+
+    def _shake_hands(self, shaking: "_Handshake", address: Any) -> SSLSocket | None:
+        assert self.context is not None  # noqa: S101  # Server chose this class for it
+        front = self.front
+        try:
+            with Timeout(front.limits.header_timeout_s, TimeoutError):
+                return shaking.shake_hands(self.context())
+        except OSError as error:
+            if not front.draining:
+                front.on_handshake_failed(_address_of(address), describe_failure(error))
+        return None
+
+
+class _Handshake:
+    """A TLS handshake under way."""
+
+    def __init__(self, sock: Any) -> None:
+        self._socket = sock
+
+    def shake_hands(self, context: SSLContext) -> SSLSocket | None:
+        """None where the peer left without a word, as those do who only try the port.
+
+        Raises OSError.
+        """
+        try:
+            if not self._socket.recv(1, MSG_PEEK):
+                return None
+        except ConnectionError:
+            return None
+        self._socket = secured = context.wrap_socket(
+            self._socket, server_side=True, do_handshake_on_connect=False
+        )
+        try:
+            secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
+        return secured
+
+    def hang_up(self) -> None:
+        try:
+            self._socket._sock.shutdown(SHUT_RDWR)
+        except OSError:
+            pass  # the peer was quicker
 
 
 class _Head:
@@ -449,23 +537,26 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
     def handle_one_request(self) -> Any:
         self._head_deadline = Timeout.start_new(self.server.front.limits.header_timeout_s)
         try:
-            return super().handle_one_request()
+            result = super().handle_one_request()
         except Timeout as passed:
             if passed is not self._head_deadline:
                 raise
-            return None
+            result = None
         finally:
             self._head_deadline.close()
+        if result is None and self._is_secured:
+            TLSChannel(self.socket).say_goodbye()
+        return result
 
     def read_requestline(self) -> str:
         front = self.server.front
         if front.draining:
             return ""
-        front.waiting_for_a_head.add(self)
+        front.waiting.add(self)
         try:
             line: str = super().read_requestline()
         finally:
-            front.waiting_for_a_head.discard(self)
+            front.waiting.discard(self)
         return line
 
     def hang_up(self) -> None:
@@ -485,6 +576,9 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
+        if not self.server.front.proxies.believed(self._peer()):
+            for name in _FORWARDED:
+                environ.pop(name, None)
         self.wsgi_input = _Body(self.wsgi_input, self.server.front.limits.body_timeout_s)
         environ["wsgi.input"] = self.wsgi_input
         environ["wsgi.input_terminated"] = True
@@ -535,8 +629,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
             log.error("request failed", exc_info=(t, v, tb))
 
     def _peer(self) -> str:
-        address = self.client_address
-        return str(address[0]) if isinstance(address, tuple) and address else ""
+        return _address_of(self.client_address)
 
     # -- from request to WebSocket; WebSocketHandler.run_application calls both hooks
 
@@ -571,15 +664,31 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
 
     def _upgrade_request(self, headers: dict[str, str]) -> UpgradeRequest:
         path, _, query = self.path.partition("?")
-        trusted = self.server.front.limits.trusted_proxies
-        protocols = headers.get("x-forwarded-proto", "") if trusted else ""
+        trusted = self.server.front.proxies.believed(self._peer())
+        protocol = headers.get("x-forwarded-proto", "").split(",")[-1].strip().lower()
         return UpgradeRequest(
             path=path,
             query=query,
             headers=headers,
             remote_address=remote_address_of(self._peer(), headers, trusted),
-            secure=protocols.split(",")[-1].strip().lower() == "https",
+            secure=protocol == "https" if trusted and protocol else self._is_secured,
+            client_certificate=self._client_certificate(),
         )
+
+    @property
+    def _is_secured(self) -> bool:
+        return isinstance(self.socket, SSLSocket)
+
+    def _client_certificate(self) -> PresentedCertificate | None:
+        """That of the TLS handshake, whose path OpenSSL has verified; where a proxy passes such
+        certificates on, what it says, since the handshake was with the proxy."""
+        proxies = self.server.front.proxies
+        if proxies.passes_certificates(self._peer()):
+            said: list[str] = self.headers.get_all(proxies.certificate_header) or []
+            # Said twice, one of them may be the client's own invention.
+            return read_passed_on(said[0]) if len(said) == 1 else None
+        der = self.socket.getpeercert(binary_form=True) if self._is_secured else None
+        return PresentedCertificate((der,), path_verified=True) if der else None
 
     def _decide(self, request: UpgradeRequest) -> Refusal | Admission:
         front = self.server.front
@@ -645,6 +754,11 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
         self.socket.setblocking(False)
         try:
             received: bytes = self.rfile.peek()
+            while self._is_secured and self.socket.pending():
+                # Decrypted with the same record: no event of the socket will tell of it.
+                received += self.socket.recv(self.socket.pending())
+        except SSLWantReadError:
+            return b""
         finally:
             self.socket.setblocking(True)
         return received
@@ -673,6 +787,10 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
         for name in ("headers", "response_headers", "websocket", "_serve", "socket"):
             self.__dict__.pop(name, None)
         self.socket = None  # it is the WebSocket's now
+
+
+def _address_of(address: Any) -> str:
+    return str(address[0]) if isinstance(address, tuple) and address else ""
 
 
 def _tokens(value: str) -> list[str]:

@@ -6,11 +6,14 @@ from socket import MSG_PEEK, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET
 from struct import pack
 from typing import Any, Final
 
+import gevent
 from gevent import Timeout
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.socket import wait_read
+from gevent.ssl import SSLSocket
 
+from csms.transport.tls_channel import TLSChannel
 from csms.transport.websocket_codec import (
     Close,
     Decoder,
@@ -68,6 +71,7 @@ class WebSocket:
         "_pinged_at",
         "_raw",
         "_retired",
+        "_secured",
         "_send_deadline_s",
         "_socket",
         "_turn",
@@ -91,7 +95,7 @@ class WebSocket:
         send_deadline_s: float = 10.0,
         ping_interval_s: float = 25.0,
     ) -> None:
-        """socket: a connected gevent socket whose handshake is done; it belongs to us now.
+        """socket: a connected gevent socket whose handshakes are done; it belongs to us now.
 
         received: what came right behind the handshake request.
         ping_interval_s: 0 leaves a silent peer alone.
@@ -99,7 +103,8 @@ class WebSocket:
         # gevent's own socket methods would try first and wait after the error; its parts are
         # used instead, which saves a failing system call and an exception per frame.
         self._socket = socket
-        self._raw = socket._sock
+        self._secured = isinstance(socket, SSLSocket)
+        self._raw: Any = TLSChannel(socket) if self._secured else socket._sock
         self._hub = socket.hub
         self._decoder = Decoder(max_message_bytes)
         if received:
@@ -163,7 +168,10 @@ class WebSocket:
         self._hub.wait(self._socket._read_event)
         if self._phase != _OPEN:
             return b""
-        data: bytes = self._raw.recv(_RECV_BYTES)
+        try:
+            data: bytes = self._raw.recv(_RECV_BYTES)
+        except BlockingIOError:
+            return b""  # TLS: a record that has not arrived in full
         if not data:
             self._lose()
         self.last_received_at = time.monotonic()
@@ -260,7 +268,8 @@ class WebSocket:
 
     def _cut_unless_whole(self, frame: bytes, rest: memoryview) -> None:
         # The sender was killed or timed out by its caller: half a frame garbles all that follow.
-        if 0 < len(rest) < len(frame):
+        # What TLS has begun to write it must write before anything else, even the first bytes.
+        if 0 < len(rest) < len(frame) + self._secured:
             self.abort("sender stopped within a frame")
 
     def _lose(self) -> None:
@@ -374,11 +383,21 @@ class WebSocket:
             try:
                 sent = self._raw.send(_EMPTY_PING)
             except BlockingIOError:
+                if self._secured:
+                    # TLS has begun to write it, so that nobody may write anything else before.
+                    self._take_free_turn()
+                    gevent.spawn(self._finish_nudge)
                 return
             except OSError:
                 sent = 0
             if sent != len(_EMPTY_PING):
                 self._lose()
+
+    def _finish_nudge(self) -> None:
+        try:
+            self._write_rest(_EMPTY_PING, 0)
+        except ConnectionClosed:
+            pass  # whoever receives or sends is told
 
     def has_unread_bytes(self) -> bool:
         """Whether something, or the end, has arrived that receive() has not come to yet."""

@@ -9,6 +9,7 @@ import sys
 
 import gevent
 
+from csms.transport.listeners import listen
 from csms.transport.server import Admission, Limits, Refusal, Server, UpgradeRequest
 from csms.transport.websocket import WebSocket
 from csms.transport.websocket_codec import encode_binary
@@ -37,7 +38,7 @@ def not_found(environ, start_response):
 def main() -> None:
     logging.basicConfig(stream=sys.stderr)
     limit = int(sys.argv[1]) if len(sys.argv) > 1 else 1_048_576
-    server = Server(("127.0.0.1", 0), not_found, door, Limits(max_message_bytes=limit))
+    server = Server([listen("127.0.0.1", 0)], not_found, door, Limits(max_message_bytes=limit))
     gevent.signal_handler(signal.SIGTERM, server.drain)
     server.start()
     print(server.port, flush=True)

@@ -18,14 +18,15 @@ from gevent import socket
 from gevent.event import Event
 
 from csms.transport import websocket
+from csms.transport.listeners import listen
 from csms.transport.server import (
     Admission,
     Limits,
+    Proxies,
     Refusal,
     Server,
     UpgradeRequest,
     remote_address_of,
-    reuseport_listener,
 )
 from csms.transport.websocket import ConnectionClosed, WebSocket
 from csms.transport.websocket_codec import encode_close
@@ -176,14 +177,19 @@ def start() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(
-        door: Any = None, application: Any = hello, on_refused: Any = None, **limits: Any
+        door: Any = None,
+        application: Any = hello,
+        on_refused: Any = None,
+        trusted_proxies: int = 0,
+        **limits: Any,
     ) -> Server:
         server = Server(
-            ("127.0.0.1", 0),
+            [listen("127.0.0.1", 0)],
             application,
             door or admit(),
             Limits(**limits),
             on_refused or (lambda request, refusal: None),
+            proxies=Proxies(trusted_proxies),
         )
         server.start()
         servers.append(server)
@@ -1190,8 +1196,8 @@ def test_two_servers_share_a_port_with_reuseport(peer):
 
         return application
 
-    first = Server(reuseport_listener("127.0.0.1", 0), named(b"a"), admit())
-    second = Server(reuseport_listener("127.0.0.1", first.port), named(b"b"), admit())
+    first = Server([listen("127.0.0.1", 0, reuse_port=True)], named(b"a"), admit())
+    second = Server([listen("127.0.0.1", first.port, reuse_port=True)], named(b"b"), admit())
     first.start()
     second.start()
     answered = set()
