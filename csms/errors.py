@@ -38,6 +38,21 @@ class CommandForbidden(CSMSError):
         self.rule = rule
 
 
+class LocalListNotAssigned(CSMSError):
+    def __init__(self, charge_point_id: str) -> None:
+        super().__init__(
+            f"No local list is assigned to {charge_point_id}: choose in its settings which id tags "
+            "it should have."
+        )
+        self.charge_point_id = charge_point_id
+
+
+class LocalListSyncRunning(CSMSError):
+    def __init__(self, charge_point_id: str) -> None:
+        super().__init__(f"The local list of {charge_point_id} is being synced already.")
+        self.charge_point_id = charge_point_id
+
+
 class NotFound(CSMSError):
     """A record that is not there: kind is its name in plain words."""
 

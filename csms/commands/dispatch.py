@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from csms.commands.requests import Circumstances, check_payload, operation
+from csms.commands.requests import Circumstances, arranged, check_payload, operation
 from csms.commands.sealing import Sealer
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
 from csms.domain.command import Command
@@ -91,14 +91,15 @@ class CommandDesk:
         if not owner and request.deadline_s is None:
             raise ChargePointNotConnected(request.charge_point_id)
 
-        shown = mask_payload(request.action, request.payload)
+        payload = arranged(request.action, request.payload)
+        shown = mask_payload(request.action, payload)
         deadline_s = request.deadline_s or self._default_deadline_s
         command = NewCommand(
             command_id=uuid.uuid4().hex,
             charge_point_id=request.charge_point_id,
             action=request.action,
             payload=shown,
-            sealed="" if shown == request.payload else self._sealer.seal(request.payload),
+            sealed="" if shown == payload else self._sealer.seal(payload),
             requested_by=request.requested_by,
             reply_to=request.reply_to,
             created_at_ms=now_ms,

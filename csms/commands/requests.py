@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from csms.domain.authorization import fold
 from csms.domain.charge_point import ChargePoint
 from csms.domain.charging_profile import (
     ChargingLimits,
@@ -106,13 +107,33 @@ def _transfer(action: str) -> Rule:
     return lambda payload, _: check_transfer(action, payload)
 
 
+def _send_local_list(payload: Payload, _: Circumstances) -> None:
+    if payload["listVersion"] < 1:
+        raise FieldError(
+            "payload.listVersion", "must be 1 or more: 0 and -1 have a meaning (errata 3.52)"
+        )
+    seen: set[str] = set()
+    for number, entry in enumerate(payload.get("localAuthorizationList", ())):
+        field = f"payload.localAuthorizationList.{number}"
+        if payload["updateType"] == "Full" and "idTagInfo" not in entry:
+            raise FieldError(
+                f"{field}.idTagInfo", "is required in a Full update (OCPP 1.6 ed. 2, 5.15)"
+            )
+        if fold(entry["idTag"]) in seen:
+            raise FieldError(
+                f"{field}.idTag", "is in the list twice; case does not count (ed. 2, 3.9 and 5.15)"
+            )
+        seen.add(fold(entry["idTag"]))
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """check: raises FieldError; in_pending: whether it may be sent to a charge point that is
-    Pending (ed. 2, 4.2)."""
+    Pending (ed. 2, 4.2); order: of all its fields on the wire, () for the sender's own."""
 
     check: Rule = _nothing
     in_pending: bool = True
+    order: tuple[str, ...] = ()
 
 
 REQUESTS: Mapping[str, Operation] = {
@@ -136,7 +157,10 @@ REQUESTS: Mapping[str, Operation] = {
     "RemoteStopTransaction": Operation(in_pending=False),
     "ReserveNow": Operation(_reservation),
     "Reset": Operation(),
-    "SendLocalList": Operation(),
+    # A conformance tool compares the order of these fields.
+    "SendLocalList": Operation(
+        _send_local_list, order=("listVersion", "localAuthorizationList", "updateType")
+    ),
     "SetChargingProfile": Operation(_set_charging_profile),
     "SignedUpdateFirmware": Operation(_transfer("SignedUpdateFirmware")),
     "TriggerMessage": Operation(_connector_not_negative),
@@ -161,3 +185,9 @@ def check_payload(action: str, payload: Any, circumstances: Circumstances) -> No
         path = ".".join(["payload", *[part for part in violation.path.split("/") if part]])
         raise FieldError(path, violation.message)
     operation(action).check(payload, circumstances)
+
+
+def arranged(action: str, payload: Payload) -> Payload:
+    """The payload with its fields in the order in which they are sent."""
+    order = operation(action).order
+    return {name: payload[name] for name in order if name in payload} or payload

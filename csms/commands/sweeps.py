@@ -5,9 +5,13 @@ Each sweep looks at a bounded number of records a time, and what it does may be 
 
 from collections.abc import Callable
 
-from csms.commands import reservations
+from csms.commands import local_lists, reservations
 from csms.commands.sequel import Sequel
 
 Sweep = Callable[[Sequel], None]
 
-SWEEPS: tuple[Sweep, ...] = (reservations.sweep,)
+SWEEPS: tuple[Sweep, ...] = (
+    local_lists.sweep_syncs,
+    local_lists.sweep_watched,
+    reservations.sweep,
+)

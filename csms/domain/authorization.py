@@ -24,7 +24,8 @@ class TagStatus(StrEnum):
 class IdTag:
     """An identifier the operator has entered. id_tag is as entered; tokens compare caseless.
 
-    max_active_transactions None means no limit.
+    max_active_transactions None means no limit. tag_groups: names by which operators assign tags
+    to local authorization lists (domain/local_list.py); parent_id_tag is OCPP's own group.
     """
 
     id_tag: str
@@ -32,6 +33,7 @@ class IdTag:
     parent_id_tag: str | None = None
     expires_at_ms: int | None = None
     max_active_transactions: int | None = None
+    tag_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class ChargePoint:
     retry_interval_s: answered with Pending or Rejected; None takes the system's default.
     serial_number: entered by an operator, "" takes what its boot says; client certificates name it.
     quiet: nothing is sent to it by the system itself, only what somebody asked for.
+    local_list: which id tags make its local authorization list (domain/local_list.py);
+    local_list_auto_sync: it is sent what has changed without being asked for.
     key_hash: of the key in force. pending_key_hashes: of keys sent with ChangeConfiguration whose
     fate is open: they admit too, until the first login with one of them (white paper, A01).
     """
@@ -67,6 +69,8 @@ class ChargePoint:
     assume_ocpp16: bool = False
     quiet: bool = False
     serial_number: str = ""
+    local_list: str = "none"
+    local_list_auto_sync: bool = False
     key_hash: str = ""
     pending_key_hashes: tuple[str, ...] = ()
     registration: RegistrationStatus | None = None

@@ -209,25 +209,16 @@ class Acknowledged:
     version: of the list it has, 0 while none is known. entries None: it has a list of which we
     don't know the content. doubtful: an update to another version was sent and its fate is open,
     so that the content is only this where the charge point still names the version. highest: of
-    all versions it ever had; the next one sent is above it.
+    all versions it ever had; the next one sent is above it. command_id, sent_at_ms: of the newest
+    SendLocalList that is reckoned with.
     """
 
     version: int = 0
     entries: LocalList | None = None
     doubtful: bool = False
     highest: int = 0
-
-
-def after_report(known: Acknowledged, reported: int) -> Acknowledged:
-    """What it has when it names a version: 0 is an empty list, -1 no lists at all (5.10)."""
-    highest = max(known.highest, reported)
-    if reported < 0:
-        return known
-    if reported == 0:
-        return Acknowledged(0, {}, highest=highest)
-    if reported == known.version:
-        return replace(known, doubtful=False)
-    return Acknowledged(reported, None, highest=highest)
+    command_id: str = ""
+    sent_at_ms: int = 0
 
 
 class UpdateStatus(StrEnum):
@@ -260,21 +251,37 @@ def reported_version(command: Command) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
-def after_update(known: Acknowledged, command: Command) -> Acknowledged:
-    """What it has after a SendLocalList that has ended, whoever asked for it."""
-    message = read_message(command.payload)
-    status = update_status(command)
-    if status is UpdateStatus.ACCEPTED:
-        return _applied(known, message)
-    if status is not None or command.sent_at_ms is None:
+def after_report(known: Acknowledged, command: Command) -> Acknowledged:
+    """What it has after a GetLocalListVersion that has ended, whoever asked for it: 0 is an empty
+    list, -1 no lists at all (5.10)."""
+    reported = reported_version(command)
+    if reported is None or reported < 0 or (command.sent_at_ms or 0) < known.sent_at_ms:
         return known
-    # It may have been done. Where that would not show in the version, the content is lost to us.
-    if message.version == known.version:
-        return replace(known, entries=None)
-    return replace(known, doubtful=True)
+    if reported == 0:
+        return replace(known, version=0, entries={}, doubtful=False)
+    if reported == known.version:
+        return replace(known, doubtful=False)
+    highest = max(known.highest, reported)
+    return replace(known, version=reported, entries=None, doubtful=False, highest=highest)
 
 
-def _applied(known: Acknowledged, message: Message) -> Acknowledged:
+def after_update(known: Acknowledged, command: Command) -> Acknowledged:
+    """What it has after a SendLocalList that has ended, whoever asked for it. May be asked again
+    for the same command."""
+    status = update_status(command)
+    is_certain = status is not None and status is not UpdateStatus.ACCEPTED
+    if command.sent_at_ms is None or is_certain or command.command_id == known.command_id:
+        return known
+    if command.sent_at_ms < known.sent_at_ms:
+        # A late answer comes to one that was reckoned with in time. Any other was missed: a crash
+        # has kept it back, and what came after it may have been built on less.
+        return known if command.late_answer is not None else replace(known, entries=None)
+    message = read_message(command.payload)
+    after = _accepted(known, message) if status else _doubted(known, message)
+    return replace(after, command_id=command.command_id, sent_at_ms=command.sent_at_ms)
+
+
+def _accepted(known: Acknowledged, message: Message) -> Acknowledged:
     version = message.version
     if message.update_type is UpdateType.FULL:
         return Acknowledged(version, _changed({}, message.changes), highest=version)
@@ -282,6 +289,13 @@ def _applied(known: Acknowledged, message: Message) -> Acknowledged:
     if known.entries is None or known.doubtful:
         return Acknowledged(version, None, highest=highest)
     return Acknowledged(version, _changed(known.entries, message.changes), highest=highest)
+
+
+def _doubted(known: Acknowledged, message: Message) -> Acknowledged:
+    """It may have been done. Where that would not show in the version, the content is lost."""
+    if message.version == known.version:
+        return replace(known, entries=None)
+    return replace(known, doubtful=True)
 
 
 def _changed(entries: LocalList, changes: Iterable[Change]) -> LocalList:

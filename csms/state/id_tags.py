@@ -1,14 +1,39 @@
-"""IdTags the operator has entered, and which transactions each has running."""
+"""IdTags the operator has entered, their groups, and which transactions each has running."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from csms.domain.authorization import ActiveTransaction, IdTag, TagStatus, fold
+from csms.domain.local_list import ALL, GROUP_PREFIX
 from csms.errors import AlreadyExists, NotFound
 from csms.state import keys
-from csms.state.link import Argument, Command, Link, Reply
+from csms.state.link import Argument, Command, Link, Reply, Script
 from csms.state.pages import Page, pairs
-from csms.state.records import CREATE, UPDATE
+from csms.state.records import CREATE
+
+# How many tags one trip reads, so that others get their turn in between.
+PER_TRIP = 500
+
+_UPDATE_TAG = Script(
+    "update-tag",
+    """
+    -- KEYS[1] record; ARGV: fields and values. The groups it was in, or 0 where it is not there.
+    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+    local before = redis.call('HGET', KEYS[1], 'tag_groups') or ''
+    redis.call('HSET', KEYS[1], unpack(ARGV))
+    return before
+    """,
+)
+_TAGS_CHANGED = Script(
+    "tags-changed",
+    """
+    -- KEYS[1] versions; ARGV: the sources that may have changed. A version never comes again, not
+    -- even after a source was forgotten, since one counter serves all.
+    local version = redis.call('HINCRBY', KEYS[1], 'last', 1)
+    for _, source in ipairs(ARGV) do redis.call('HSET', KEYS[1], source, version) end
+    return version
+    """,
+)
 
 
 def find_command(id_tag: str) -> Command:
@@ -47,6 +72,7 @@ def read_tag(reply: Reply) -> IdTag | None:
         parent_id_tag=fields.get("parent_id_tag") or None,
         expires_at_ms=int(expires_at_ms) if expires_at_ms else None,
         max_active_transactions=int(max_active) if max_active else None,
+        tag_groups=tuple(fields.get("tag_groups", "").split()),
     )
 
 
@@ -61,8 +87,28 @@ def read_active(reply: Reply) -> list[ActiveTransaction]:
 def _fields(changes: dict[str, Any]) -> list[Argument]:
     words: list[Argument] = []
     for name, value in changes.items():
-        words += (name, "" if value is None else str(value))
+        text = " ".join(value) if isinstance(value, tuple) else value
+        words += (name, "" if text is None else str(text))
     return words
+
+
+def changed_command(groups: Collection[str]) -> Command:
+    """Says that tags of these groups may have changed, and so those of all; may be repeated."""
+    sources = [ALL, *(f"{GROUP_PREFIX}{name}" for name in groups)]
+    return _TAGS_CHANGED.call([keys.TAG_VERSIONS], sources)
+
+
+def group_command(verb: str, group: str, id_tag: str) -> Command:
+    """verb: ZADD or ZREM; may be repeated. What the record says decides, so that one too many in
+    the index does no harm: it is added before and taken out after the record changes."""
+    if verb == "ZADD":
+        return ("ZADD", keys.tag_group(group), 0, fold(id_tag))
+    return (verb, keys.tag_group(group), fold(id_tag))
+
+
+def index_of(source: str) -> str:
+    """The key of a source's index: `all` or `group:<name>`."""
+    return keys.ID_TAGS if source == ALL else keys.tag_group(source.removeprefix(GROUP_PREFIX))
 
 
 class IdTags:
@@ -83,30 +129,61 @@ class IdTags:
         """Raises AlreadyExists, also for one that differs in case only."""
         folded = fold(tag.id_tag)
         words = _fields({name: getattr(tag, name) for name in IdTag.__dataclass_fields__})
-        # The index first: a name there without a record is skipped by every reader.
-        self._link.call("ZADD", keys.ID_TAGS, 0, folded)
-        if not self._link.run(CREATE, [keys.id_tag(folded)], words):
+        # The indexes first: a name there without a record is skipped by every reader.
+        *_, is_new, _ = self._link.batch(
+            ("ZADD", keys.ID_TAGS, 0, folded),
+            *[group_command("ZADD", group, folded) for group in tag.tag_groups],
+            CREATE.call([keys.id_tag(folded)], words),
+            changed_command(tag.tag_groups),
+        )
+        if not is_new:
             raise AlreadyExists("id tag", tag.id_tag)
 
     def update(self, id_tag: str, **changes: Any) -> None:
         """Change fields of IdTag by name. Raises NotFound."""
-        if changes and not self._link.run(UPDATE, [keys.id_tag(fold(id_tag))], _fields(changes)):
+        if not changes:
+            return
+        before = self.get(id_tag).tag_groups
+        after: tuple[str, ...] = changes.get("tag_groups", before)
+        touched = {*before, *after}
+        *_, was, _ = self._link.batch(
+            *[group_command("ZADD", group, id_tag) for group in after if group not in before],
+            _UPDATE_TAG.call([keys.id_tag(fold(id_tag))], _fields(changes)),
+            changed_command(touched),
+        )
+        if was == 0:
             raise NotFound("id tag", id_tag)
+        # Another may have moved it between groups meanwhile.
+        missed = set(was.split()) - touched
+        if missed:
+            self._link.call(*changed_command(missed))
+        left = {*before, *missed} - {*after}
+        if "tag_groups" in changes and left:
+            self._link.batch(*[group_command("ZREM", group, id_tag) for group in left])
 
     def delete(self, id_tag: str) -> None:
         """Raises NotFound."""
-        if not self._link.call("DEL", keys.id_tag(fold(id_tag))):
+        groups = self.get(id_tag).tag_groups
+        folded = fold(id_tag)
+        was_there, *_ = self._link.batch(
+            ("DEL", keys.id_tag(folded)),
+            ("ZREM", keys.ID_TAGS, folded),
+            *[group_command("ZREM", group, folded) for group in groups],
+            changed_command(groups),
+        )
+        if not was_there:
             raise NotFound("id tag", id_tag)
-        self._link.call("ZREM", keys.ID_TAGS, fold(id_tag))
 
-    def page(self, cursor: str | None, limit: int, prefix: str = "") -> Page[IdTag]:
+    def page(
+        self, cursor: str | None, limit: int, prefix: str = "", source: str = ALL
+    ) -> Page[IdTag]:
         """In the order of folded ids. cursor is the last folded id of the page before."""
         folded = fold(prefix)
         lowest = f"({cursor}" if cursor else f"[{folded}"
         # U+10FFFF sorts after every text an idTag may continue with.
         highest = f"[{folded}\U0010ffff"
         members: Sequence[str] = self._link.call(
-            "ZRANGEBYLEX", keys.ID_TAGS, lowest, highest, "LIMIT", 0, limit + 1
+            "ZRANGEBYLEX", index_of(source), lowest, highest, "LIMIT", 0, limit + 1
         )
         shown = members[:limit]
         replies = (
@@ -114,8 +191,39 @@ class IdTags:
             if shown
             else []
         )
-        tags = [tag for tag in map(read_tag, replies) if tag is not None]
+        tags = [tag for tag in map(read_tag, replies) if tag is not None and _is_of(tag, source)]
         return Page(tags, members[limit - 1] if len(members) > limit else None)
+
+    def of_source(self, source: str, limit: int) -> list[IdTag]:
+        """All tags, or those of a group: `all` or `group:<name>`; `limit` at most."""
+        tags: list[IdTag] = []
+        cursor: str | None = None
+        while True:
+            page = self.page(cursor, PER_TRIP, source=source)
+            tags += page.items
+            cursor = page.next_cursor
+            if cursor is None or len(tags) >= limit:
+                return tags[:limit]
+
+    def count(self, source: str) -> int:
+        """About how many tags a source has."""
+        return int(self._link.call("ZCARD", index_of(source)))
+
+    def version(self, source: str) -> str:
+        """Another one after every change of the source's tags."""
+        return self._link.call("HGET", keys.TAG_VERSIONS, source) or "0"
+
+    def groups(self) -> list[str]:
+        """The names of all groups, in their order; one that has lost its last tag stays until the
+        worker comes by."""
+        fields = self._link.call("HKEYS", keys.TAG_VERSIONS)
+        return sorted(
+            name.removeprefix(GROUP_PREFIX) for name in fields if name.startswith(GROUP_PREFIX)
+        )
 
     def active(self, id_tag: str) -> list[ActiveTransaction]:
         return read_active(self._link.call(*active_command(id_tag)))
+
+
+def _is_of(tag: IdTag, source: str) -> bool:
+    return source == ALL or source.removeprefix(GROUP_PREFIX) in tag.tag_groups

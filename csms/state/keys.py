@@ -148,10 +148,27 @@ def reservation(charge_point_id: str, reservation_id: int | str) -> str:
     return f"csms:{{{charge_point_id}}}:reservation:{reservation_id}"
 
 
+def local_list(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:local-list"
+
+
+def local_list_entries(charge_point_id: str) -> str:
+    """What it has acknowledged."""
+    return f"csms:{{{charge_point_id}}}:local-list-entries"
+
+
+def local_list_target(charge_point_id: str) -> str:
+    """What the sync that runs is to bring it to."""
+    return f"csms:{{{charge_point_id}}}:local-list-target"
+
+
 CHARGE_POINTS = "csms:charge-points"
 CHARGE_POINT_IDS = "csms:charge-point-ids"
 CHARGING_PROFILE_TEMPLATES = "csms:charging-profile-templates"
 ID_TAGS = "csms:id-tags"
+TAG_VERSIONS = "csms:tag-versions"
+LOCAL_LIST_SYNCS = "csms:local-list-syncs"
+LOCAL_LISTS_WATCHED = "csms:local-lists-watched"
 TRANSACTIONS = "csms:transactions"
 OPEN_TRANSACTIONS = "csms:open-transactions"
 UNPACKED_TRANSACTIONS = "csms:unpacked-transactions"
@@ -179,6 +196,10 @@ REPAIR = "csms:repair"
 
 def id_tag(folded: str) -> str:
     return f"csms:id-tag:{{{_digest(folded)}}}"
+
+
+def tag_group(name: str) -> str:
+    return f"csms:tag-group:{_digest(name)}"
 
 
 def active_transactions(folded: str) -> str:

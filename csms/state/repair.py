@@ -4,8 +4,10 @@ Walks the fleet a slice at a time, round and round; every step may be repeated a
 living system.
 """
 
-from csms.domain.authorization import ActiveTransaction, AuthorizationStatus
+from csms.domain.authorization import ActiveTransaction, AuthorizationStatus, IdTag
+from csms.domain.charge_point import ChargePoint
 from csms.domain.connector import ChargePointStatus
+from csms.domain.local_list import GROUP_PREFIX, NO_LIST
 from csms.domain.reservation import Start, may_end_reservations
 from csms.domain.transaction import Transaction, TransactionState
 from csms.state import id_tags, keys
@@ -31,11 +33,14 @@ class Repair:
         page = self._charge_points.page(cursor, limit)
         for record in page.items:
             self.mend_charge_point(record.charge_point_id)
+            self._mend_watch(record)
         tag_cursor = self._link.call("HGET", keys.REPAIR, "id_tag") or None
         tags = self._id_tags.page(tag_cursor, limit)
         for tag in tags.items:
             self.mend_id_tag(tag.id_tag)
+            self._mend_groups_of(tag)
         self._mend_open(limit)
+        group, member = self._mend_group(limit)
         self._link.call(
             "HSET",
             keys.REPAIR,
@@ -43,6 +48,10 @@ class Repair:
             page.next_cursor or "",
             "id_tag",
             tags.next_cursor or "",
+            "group",
+            group,
+            "group_member",
+            member,
         )
 
     def mend_charge_point(self, charge_point_id: str) -> None:
@@ -114,6 +123,44 @@ class Repair:
             found = self._transactions.find(active.charge_point_id, active.transaction_id)
             if found is None or found.state is not TransactionState.OPEN:
                 self._link.call(*id_tags.deactivate_command(id_tag, active))
+
+    def _mend_groups_of(self, tag: IdTag) -> None:
+        """It stands in the index of each of its groups, and its lists know it."""
+        for group in tag.tag_groups:
+            is_new, is_known = self._link.batch(
+                id_tags.group_command("ZADD", group, tag.id_tag),
+                ("HEXISTS", keys.TAG_VERSIONS, f"{GROUP_PREFIX}{group}"),
+            )
+            if is_new or not is_known:
+                self._link.call(*id_tags.changed_command([group]))
+
+    def _mend_group(self, limit: int) -> tuple[str, str]:
+        """The index of a group holds none that is not in it, and a group without tags is none: the
+        next `limit` members of one group; where to go on."""
+        done, member = self._link.call("HMGET", keys.REPAIR, "group", "group_member")
+        names = self._id_tags.groups()
+        group = next((name for name in names if name >= (done or "")), None)
+        if group is None:
+            return "", ""
+        lowest = f"({member}" if member and group == done else "-"
+        index = keys.tag_group(group)
+        members = self._link.call("ZRANGEBYLEX", index, lowest, "+", "LIMIT", 0, limit)
+        for folded in members:
+            tag = self._id_tags.find(folded)
+            if tag is None or group not in tag.tag_groups:
+                self._link.call(*id_tags.group_command("ZREM", group, folded))
+        if len(members) == limit:
+            return group, members[-1]
+        if not self._link.call("ZCARD", index):
+            # A list made of it then counts as changed: its version is another one.
+            self._link.call("HDEL", keys.TAG_VERSIONS, f"{GROUP_PREFIX}{group}")
+        # The first name that sorts after this one.
+        return f"{group}\x00", ""
+
+    def _mend_watch(self, record: ChargePoint) -> None:
+        """Who is to be kept in step by itself is looked at."""
+        if record.local_list_auto_sync and record.local_list != NO_LIST:
+            self._link.call("ZADD", keys.LOCAL_LISTS_WATCHED, "NX", 0, record.charge_point_id)
 
     def _mend_open(self, limit: int) -> None:
         """The list of open transactions holds none that is over."""

@@ -10,6 +10,7 @@ from csms.state.configurations import Configurations
 from csms.state.events import ChangedChargePoints, Events
 from csms.state.id_tags import IdTags
 from csms.state.link import Link
+from csms.state.local_lists import LocalLists
 from csms.state.messages import Messages
 from csms.state.overview import Overviews
 from csms.state.presence import Presences
@@ -31,6 +32,7 @@ class Stores:
     events: Events
     changed: ChangedChargePoints
     id_tags: IdTags
+    local_lists: LocalLists
     messages: Messages
     overviews: Overviews
     presences: Presences
@@ -53,6 +55,7 @@ class Stores:
             events=Events(link),
             changed=ChangedChargePoints(),
             id_tags=IdTags(link),
+            local_lists=LocalLists(link),
             messages=Messages(link, message_log_length),
             overviews=Overviews(link),
             presences=Presences(link),

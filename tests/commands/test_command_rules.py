@@ -110,6 +110,17 @@ def test_a_good_payload_is_let_through(action):
     check_payload(action, GOOD[action], NOW)
 
 
+ENTRY = {"idTag": "ALICE", "idTagInfo": {"status": "Accepted"}}
+
+
+def listing(update_type, *entries, version=1):
+    return {
+        "listVersion": version,
+        "updateType": update_type,
+        "localAuthorizationList": list(entries),
+    }
+
+
 PERIODS = "payload.csChargingProfiles.chargingSchedule.chargingSchedulePeriod"
 
 
@@ -182,6 +193,28 @@ WRONG = [
     ("Reset", {}, "payload.type"),
     ("Reset", {"type": "soft"}, "payload.type"),
     ("SendLocalList", {"listVersion": 1, "updateType": "Half"}, "payload.updateType"),
+    ("SendLocalList", listing("Full", ENTRY, version=0), "payload.listVersion"),
+    ("SendLocalList", listing("Differential", ENTRY, version=-1), "payload.listVersion"),
+    (
+        "SendLocalList",
+        listing("Full", ENTRY, {"idTag": "BOB"}),
+        "payload.localAuthorizationList.1.idTagInfo",
+    ),
+    (
+        "SendLocalList",
+        listing("Full", ENTRY, {**ENTRY, "idTag": "BOB"}, {**ENTRY, "idTag": "alice"}),
+        "payload.localAuthorizationList.2.idTag",
+    ),
+    (
+        "SendLocalList",
+        listing("Differential", {"idTag": "a"}, {**ENTRY, "idTag": "A"}),
+        "payload.localAuthorizationList.1.idTag",
+    ),
+    (
+        "SendLocalList",
+        listing("Differential", {"idTag": "a", "idTagInfo": {}}),
+        "payload.localAuthorizationList.0.idTagInfo.status",
+    ),
     (
         "SetChargingProfile",
         {
@@ -260,6 +293,29 @@ def test_connector_zero_is_refused_where_it_is_known_to_be_rejected():
 def test_a_key_of_16_to_20_bytes_is_let_through(key):
     """Security white paper, A01."""
     check_payload("ChangeConfiguration", {"key": "AuthorizationKey", "value": key}, NOW)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        listing("Full"),
+        listing("Full", ENTRY),
+        listing("Differential", ENTRY, {"idTag": "BOB"}, version=2**31),
+        {"listVersion": 5, "updateType": "Differential"},
+    ],
+)
+def test_a_local_list_may_be_written_by_hand(payload):
+    check_payload("SendLocalList", payload, NOW)
+
+
+def test_the_fields_of_a_local_list_are_sent_in_the_order_a_conformance_tool_expects(desk, socket):
+    payload = {"updateType": "Full", "localAuthorizationList": [ENTRY], "listVersion": 3}
+    desk.queue("SendLocalList", payload)
+
+    sent = socket.next().payload
+
+    assert list(sent) == ["listVersion", "localAuthorizationList", "updateType"]
+    assert sent == payload
 
 
 @pytest.mark.parametrize("action", ["reset", "Authorize", "", "Reset ", "../Reset"])

@@ -7,9 +7,16 @@ from cast import ALICE, BOB, CAROL, NOON_MS
 
 from csms.domain.authorization import ActiveTransaction, IdTag, TagStatus
 from csms.errors import AlreadyExists, NotFound
-from csms.state.id_tags import activate_command, deactivate_command
+from csms.state import keys
+from csms.state.id_tags import (
+    PER_TRIP,
+    IdTags,
+    activate_command,
+    deactivate_command,
+    group_command,
+)
 
-FULL = IdTag("Älfa-1", TagStatus.BLOCKED, "FAMILY", NOON_MS, 0)
+FULL = IdTag("Älfa-1", TagStatus.BLOCKED, "FAMILY", NOON_MS, 0, ("day", "night"))
 
 
 @pytest.mark.parametrize("tag", [ALICE, BOB, CAROL, FULL])
@@ -48,6 +55,8 @@ def test_what_is_not_there_is_none_or_told(stores):
         {"parent_id_tag": None},
         {"expires_at_ms": None, "max_active_transactions": None},
         {"max_active_transactions": 2},
+        {"tag_groups": ()},
+        {"tag_groups": ("staff",)},
         {},
     ],
 )
@@ -82,6 +91,117 @@ def test_a_list_is_in_order_a_page_at_a_time(stores):
     assert names == [["A", "ab"], ["b", "c"], ["ä"]]
     assert [tag.id_tag for tag in stores.id_tags.page(None, 10, "a").items] == ["A", "ab"]
     assert [tag.id_tag for tag in stores.id_tags.page("a", 10, "A").items] == ["ab"]
+
+
+# -- tag groups
+
+
+def names(tags):
+    return [tag.id_tag for tag in tags]
+
+
+def test_a_group_has_the_tags_that_say_so(stores):
+    stores.id_tags.create(replace(ALICE, tag_groups=("night", "staff")))
+    stores.id_tags.create(replace(BOB, tag_groups=("staff",)))
+    stores.id_tags.create(CAROL)
+
+    assert stores.id_tags.get("ALICE").tag_groups == ("night", "staff")
+    assert names(stores.id_tags.of_source("group:staff", 10)) == ["ALICE", "BOB"]
+    assert names(stores.id_tags.of_source("group:night", 10)) == ["ALICE"]
+    assert names(stores.id_tags.of_source("all", 10)) == ["ALICE", "BOB", "CAROL"]
+    assert names(stores.id_tags.of_source("all", 2)) == ["ALICE", "BOB"]
+    assert stores.id_tags.of_source("group:nobody", 10) == []
+    assert stores.id_tags.groups() == ["night", "staff"]
+    assert stores.id_tags.count("group:staff") == 2
+
+
+def test_a_tag_moves_between_groups(stores):
+    stores.id_tags.create(replace(ALICE, tag_groups=("night", "staff")))
+    stores.id_tags.update("alice", tag_groups=("staff", "day"))
+
+    assert stores.id_tags.count("group:night") == 0
+    assert names(stores.id_tags.of_source("group:day", 10)) == ["ALICE"]
+    assert names(stores.id_tags.of_source("group:staff", 10)) == ["ALICE"]
+    stores.id_tags.delete("ALICE")
+    assert [stores.id_tags.count(f"group:{name}") for name in ("day", "staff")] == [0, 0]
+
+
+def test_the_record_says_who_is_in_a_group_not_the_index(stores):
+    stores.id_tags.create(ALICE)
+    stores.link.call(*group_command("ZADD", "staff", "ALICE"))
+    stores.link.call(*group_command("ZADD", "staff", "GONE"))
+
+    assert stores.id_tags.of_source("group:staff", 10) == []
+
+
+CHANGES = [
+    ("a new tag in it", lambda tags: tags.create(replace(BOB, tag_groups=("staff",))), True),
+    ("a new tag elsewhere", lambda tags: tags.create(BOB), False),
+    ("its tag blocked", lambda tags: tags.update("alice", status=TagStatus.BLOCKED), True),
+    ("its tag gone", lambda tags: tags.delete("alice"), True),
+    ("its tag taken out", lambda tags: tags.update("alice", tag_groups=()), True),
+    ("a tag put in", lambda tags: tags.update("carol", tag_groups=("staff",)), True),
+    ("another blocked", lambda tags: tags.update("carol", status=TagStatus.BLOCKED), False),
+    ("nothing", lambda tags: tags.update("alice"), False),
+]
+
+
+@pytest.mark.parametrize(("what", "change", "is_changed"), CHANGES)
+def test_a_source_has_another_version_after_every_change_of_its_tags(
+    stores, what, change, is_changed
+):
+    stores.id_tags.create(replace(ALICE, tag_groups=("staff",)))
+    stores.id_tags.create(CAROL)
+    before = {source: stores.id_tags.version(source) for source in ("all", "group:staff")}
+
+    change(stores.id_tags)
+
+    after = {source: stores.id_tags.version(source) for source in before}
+    assert (after["group:staff"] != before["group:staff"]) == is_changed, what
+    assert (after["all"] != before["all"]) == (what != "nothing")
+    assert stores.id_tags.version("group:unknown") == "0"
+
+
+def test_a_version_does_not_come_again_when_a_group_does(stores):
+    stores.id_tags.create(replace(ALICE, tag_groups=("staff",)))
+    before = stores.id_tags.version("group:staff")
+    stores.link.call("HDEL", keys.TAG_VERSIONS, "group:staff")
+    stores.id_tags.delete("ALICE")
+    stores.id_tags.create(replace(ALICE, tag_groups=("staff",)))
+
+    assert stores.id_tags.version("group:staff") not in {before, "0"}
+
+
+def test_a_group_somebody_else_put_it_into_meanwhile_is_told_too(stores):
+    """Between our reading the tag and our writing it."""
+    stores.id_tags.create(replace(ALICE, tag_groups=("day",)))
+    tags = IdTags(stores.link)
+    get = tags.get
+
+    def read_and_overtaken(id_tag):
+        found = get(id_tag)
+        stores.id_tags.update(id_tag, tag_groups=("night",))
+        return found
+
+    tags.get = read_and_overtaken
+    tags.update("ALICE", tag_groups=("staff",))
+    night = stores.id_tags.version("group:night")
+
+    assert stores.id_tags.get("ALICE").tag_groups == ("staff",)
+    assert [stores.id_tags.count(f"group:{name}") for name in ("day", "night", "staff")] == [
+        0,
+        0,
+        1,
+    ]
+    assert night == stores.link.call("HGET", keys.TAG_VERSIONS, "last")
+
+
+def test_a_list_of_many_tags_is_read_in_trips(stores):
+    for number in range(PER_TRIP + 3):
+        stores.id_tags.create(IdTag(f"T{number:04}", TagStatus.ACCEPTED, tag_groups=("many",)))
+
+    assert len(stores.id_tags.of_source("group:many", 10_000)) == PER_TRIP + 3
+    assert len(stores.id_tags.of_source("group:many", PER_TRIP + 1)) == PER_TRIP + 1
 
 
 def test_counting_a_transaction_may_be_repeated(stores):

@@ -7,7 +7,7 @@ from cast import ALICE, CP001, HOUR_MS, NOON_MS, Line, enter_the_cast, instant
 
 from csms.domain.authorization import ActiveTransaction
 from csms.state import keys
-from csms.state.id_tags import activate_command
+from csms.state.id_tags import activate_command, group_command
 from csms.state.repair import Repair
 
 INDEXES = (
@@ -120,6 +120,66 @@ def test_a_transaction_that_was_refused_is_not_counted_by_repair(line):
     Repair(line.stores.link).step(10)
 
     assert line.stores.id_tags.active("BOB") == []
+
+
+# -- tag groups and local lists
+
+
+def test_a_lost_index_of_a_group_comes_back_and_its_lists_hear_of_it(stores):
+    stores.id_tags.create(replace(ALICE, tag_groups=("night", "staff")))
+    before = stores.id_tags.version("group:staff")
+    stores.link.call("DEL", keys.tag_group("staff"))
+    stores.link.call("HDEL", keys.TAG_VERSIONS, "group:night")
+
+    Repair(stores.link).step(10)
+
+    assert [tag.id_tag for tag in stores.id_tags.of_source("group:staff", 10)] == ["ALICE"]
+    assert stores.id_tags.version("group:staff") != before
+    assert stores.id_tags.groups() == ["night", "staff"]
+    told = stores.id_tags.version("group:staff")
+    for _ in range(5):
+        Repair(stores.link).step(10)
+    assert stores.id_tags.version("group:staff") == told
+
+
+def test_who_is_not_in_a_group_leaves_its_index(stores):
+    for number in range(5):
+        groups = ("staff",) if number % 2 else ()
+        stores.id_tags.create(replace(ALICE, id_tag=f"TAG{number}", tag_groups=groups))
+        stores.link.call(*group_command("ZADD", "staff", f"TAG{number}"))
+    stores.link.call(*group_command("ZADD", "staff", "GONE"))
+
+    for _ in range(10):
+        Repair(stores.link).step(2)
+
+    assert stores.link.call("ZRANGE", keys.tag_group("staff"), 0, -1) == ["tag1", "tag3"]
+
+
+def test_a_group_without_tags_is_forgotten(stores):
+    for name in ("a", "b", "c"):
+        stores.id_tags.create(replace(ALICE, id_tag=name, tag_groups=(name,)))
+    for name in ("a", "c"):
+        stores.id_tags.delete(name)
+
+    for _ in range(5):
+        Repair(stores.link).step(10)
+
+    assert stores.id_tags.groups() == ["b"]
+
+
+def test_who_is_to_be_kept_in_step_is_looked_at(stores):
+    stores.charge_points.create(replace(CP001, local_list="all", local_list_auto_sync=True))
+    stores.charge_points.create(
+        replace(CP001, charge_point_id="CP002", local_list="none", local_list_auto_sync=True)
+    )
+    stores.charge_points.create(replace(CP001, charge_point_id="CP003", local_list="all"))
+
+    Repair(stores.link).step(10)
+    assert stores.local_lists.watched_due(NOON_MS, 10) == ["CP001"]
+    stores.local_lists.watch("CP001", NOON_MS + HOUR_MS)
+    Repair(stores.link).step(10)
+
+    assert stores.local_lists.watched_due(NOON_MS, 10) == []
 
 
 def test_an_empty_store_needs_no_repair(stores):

@@ -1,5 +1,6 @@
 """The local authorization list: what should be in it, what is sent, what an answer means."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -56,10 +57,14 @@ def listed(*names, info=ACCEPTED):
     return {fold(name): Entry(name, info) for name in names}
 
 
+numbers = itertools.count(1)
+
+
 def asked(action, payload=None, state=CommandState.ANSWERED, answer=None, **fields):
-    """A command as recorded at its end."""
+    """A command as recorded at its end, sent after all those before."""
+    number = next(numbers)
     return Command(
-        "c1",
+        f"c{number}",
         "CP001",
         action,
         payload or {},
@@ -68,7 +73,7 @@ def asked(action, payload=None, state=CommandState.ANSWERED, answer=None, **fiel
         NOON_MS,
         NOON_MS,
         answer=answer,
-        **{"sent_at_ms": NOON_MS, **fields},
+        **{"sent_at_ms": NOON_MS + number, **fields},
     )
 
 
@@ -228,11 +233,20 @@ def test_a_list_that_is_too_long_says_how_much_and_whose_limit():
 def test_a_version_it_reports_is_compared_with_what_it_acknowledged():
     known = Acknowledged(5, listed("A"), doubtful=True, highest=5)
 
-    assert after_report(known, 5) == replace(known, doubtful=False)
-    assert after_report(known, 6) == Acknowledged(6, None, highest=6)
-    assert after_report(known, 4) == Acknowledged(4, None, highest=5)
-    assert after_report(known, 0) == Acknowledged(0, {}, highest=5)
-    assert after_report(known, -1) == known
+    assert after_report(known, version_answer(5)) == replace(known, doubtful=False)
+    assert after_report(known, version_answer(6)) == Acknowledged(6, None, highest=6)
+    assert after_report(known, version_answer(4)) == Acknowledged(4, None, highest=5)
+    assert after_report(known, version_answer(0)) == Acknowledged(0, {}, highest=5)
+    assert after_report(known, version_answer(-1)) == known
+    assert after_report(known, version_answer("x")) == known
+
+
+def test_an_old_report_says_nothing_of_what_was_sent_since():
+    report = version_answer(0)
+    update = update_answer(Message(1, FULL, (Change("A", ACCEPTED),)), "Accepted")
+    known = after_update(Acknowledged(), update)
+
+    assert after_report(known, report) == known
 
 
 @pytest.mark.parametrize(
@@ -273,11 +287,19 @@ def test_what_an_answer_about_the_version_says(fields, version):
     assert reported_version(asked("GetLocalListVersion", **fields)) == version
 
 
+def known_after(known, command):
+    """What is known after it, but for the note that this one is reckoned with."""
+    after = after_update(known, command)
+    assert (after.command_id, after.sent_at_ms) == (command.command_id, command.sent_at_ms)
+    assert after_update(after, command) == after
+    return replace(after, command_id="", sent_at_ms=0)
+
+
 def test_an_accepted_full_is_exactly_what_it_has():
     known = Acknowledged(9, listed("A", "B"), doubtful=True, highest=12)
     full = Message(2, FULL, (Change("C", ACCEPTED),))
 
-    assert after_update(known, update_answer(full, "Accepted")) == Acknowledged(
+    assert known_after(known, update_answer(full, "Accepted")) == Acknowledged(
         2, listed("C"), highest=2
     )
 
@@ -287,7 +309,7 @@ def test_an_accepted_differential_is_applied_to_what_it_had():
     changes = (Change("a", None), Change("GONE", None), Change("b", BLOCKED), Change("C", ACCEPTED))
     message = Message(2, DIFFERENTIAL, changes)
 
-    got = after_update(known, update_answer(message, "Accepted"))
+    got = known_after(known, update_answer(message, "Accepted"))
 
     assert got == Acknowledged(2, {"b": Entry("b", BLOCKED), "c": Entry("C", ACCEPTED)}, highest=2)
 
@@ -298,7 +320,7 @@ def test_an_accepted_differential_is_applied_to_what_it_had():
 def test_a_differential_on_what_is_not_known_is_not_known_either(known):
     message = Message(2, DIFFERENTIAL, (Change("B", ACCEPTED),))
 
-    assert after_update(known, update_answer(message, "Accepted")) == Acknowledged(
+    assert known_after(known, update_answer(message, "Accepted")) == Acknowledged(
         2, None, highest=2
     )
 
@@ -324,8 +346,8 @@ def test_an_update_whose_fate_is_open_leaves_doubt(fields):
     lost = asked("SendLocalList", Message(2, FULL, ()).payload(), **fields)
     same_version = asked("SendLocalList", Message(1, FULL, ()).payload(), **fields)
 
-    assert after_update(known, lost) == replace(known, doubtful=True)
-    assert after_update(known, same_version) == replace(known, entries=None)
+    assert known_after(known, lost) == replace(known, doubtful=True)
+    assert known_after(known, same_version) == replace(known, entries=None)
 
 
 def test_an_update_that_was_never_sent_leaves_none():
@@ -334,6 +356,19 @@ def test_an_update_that_was_never_sent_leaves_none():
     command = asked("SendLocalList", payload, CommandState.UNDELIVERABLE, sent_at_ms=None)
 
     assert after_update(known, command) == known
+
+
+def test_an_update_that_comes_to_light_too_late_makes_what_followed_a_guess():
+    missed = update_answer(Message(2, DIFFERENTIAL, (Change("B", ACCEPTED),)), "Accepted")
+    later = update_answer(Message(3, DIFFERENTIAL, (Change("C", ACCEPTED),)), "Accepted")
+    known = after_update(Acknowledged(1, listed("A"), highest=1), later)
+
+    assert after_update(known, missed) == replace(known, entries=None)
+    # One that was reckoned with as lost gets its late answer: that changes nothing.
+    lost = replace(missed, state=CommandState.TIMED_OUT, answer=None, late_answer={})
+    assert after_update(known, lost) == known
+    refused = update_answer(Message(2, FULL, ()), "Failed")
+    assert after_update(known, replace(refused, sent_at_ms=1)) == known
 
 
 # -- what is sent
@@ -415,8 +450,9 @@ WANT = listed("A", "B")
 
 
 def after_version(version, known=KNOWN, want=WANT, course=None):
-    answered = after_report(known, version)
-    return after_version_answer(version_answer(version), course or Course(), answered, want, SOME)
+    command = version_answer(version)
+    answered = after_report(known, command)
+    return after_version_answer(command, course or Course(), answered, want, SOME)
 
 
 def test_the_version_decides_between_full_and_differential():
@@ -585,7 +621,7 @@ def one_sync(charger, known, want, limits, fates=(), full=False):
             if "lost" in fate:
                 command = replace(command, state=CommandState.TIMED_OUT, answer=None)
             else:
-                known = after_report(known, charger.version)
+                known = after_report(known, command)
             step = after_version_answer(command, course, known, want, limits)
         else:
             is_done = fate in {"answered", "done and lost"}
