@@ -69,19 +69,18 @@ class Link:
         timeout_s: float = 10.0,
         headers: Mapping[str, str] | None = None,
         ssl_context: gevent.ssl.SSLContext | None = None,
+        over: socket.socket | None = None,
     ) -> "Link":
         """Open `url`, whose last path segment is the percent-encoded identity.
 
         `authorization` is the password of HTTP Basic as bytes, the user is the identity
-        (OCPP-J 1.6, 6.2.2). Raises Refused for any status but 101, LinkLost for the rest:
-        no route, no answer within `timeout_s`, a broken handshake.
+        (OCPP-J 1.6, 6.2.2). `over`: one of open_tls() to use; it is closed where this
+        fails. Raises Refused for any status but 101, LinkLost for the rest: no route, no answer
+        within `timeout_s`, a broken handshake.
         """
-        try:
-            uri = parse_uri(url)
-        except InvalidURI as error:
-            raise ValueError(str(error)) from error
+        uri = _uri(url)
         with gevent.Timeout(timeout_s, LinkLost(f"no handshake within {timeout_s} s")):
-            sock = _open_socket(uri, ssl_context)
+            sock = over or _open_socket(uri, ssl_context)
             try:
                 protocol = ClientProtocol(
                     uri, subprotocols=[Subprotocol(name) for name in subprotocols] or None
@@ -261,6 +260,18 @@ class Link:
             pass  # only the state it leaves behind matters: close_code
 
 
+def open_tls(
+    url: str, ssl_context: gevent.ssl.SSLContext, timeout_s: float = 10.0
+) -> gevent.ssl.SSLSocket:
+    """The TLS handshake with a `wss` address, without a word of HTTP yet. Raises LinkLost."""
+    with gevent.Timeout(timeout_s, LinkLost(f"no handshake within {timeout_s} s")):
+        sock = _open_socket(_uri(url), ssl_context)
+    if not isinstance(sock, gevent.ssl.SSLSocket):
+        sock.close()
+        raise ValueError(f"{url} is not for TLS")
+    return sock
+
+
 def client_context(
     ca_file: str | None = None, certificate_file: str | None = None, key_file: str | None = None
 ) -> gevent.ssl.SSLContext:
@@ -278,6 +289,13 @@ def client_context(
     if certificate_file is not None:
         context.load_cert_chain(certificate_file, key_file)
     return context
+
+
+def _uri(url: str) -> WebSocketURI:
+    try:
+        return parse_uri(url)
+    except InvalidURI as error:
+        raise ValueError(str(error)) from error
 
 
 def _basic(uri: WebSocketURI, password: bytes | None) -> str | None:

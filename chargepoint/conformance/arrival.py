@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
+TLS = "tls"
 UPGRADE = "upgrade"
 END = "end"
 
@@ -13,8 +14,9 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """name: `Authorize.conf` and `Reset.req` for messages, `upgrade` for the answer to a handshake,
-    `end` for the end of the connection, `Reset.command` and `transaction`, say, for the API.
+    """name: `Authorize.conf` and `Reset.req` for messages, `tls` for what a TLS handshake led to,
+    `upgrade` for the answer to that of WebSocket, `end` for the end of the connection,
+    `Reset.command` and `transaction`, say, for the API.
 
     content: the frame as a list (as text where it is no JSON), or an object for all others.
     at_s: when it was read, on the clock of time.perf_counter. status: of HTTP, 0 for frames.

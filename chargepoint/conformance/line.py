@@ -11,8 +11,9 @@ import gevent
 import gevent.ssl
 from gevent.queue import Empty, Queue
 
-from chargepoint.conformance.arrival import END, UPGRADE, Arrival, Mutate
-from chargepoint.wire import Link, LinkLost, Refused
+from chargepoint.conformance.arrival import END, TLS, UPGRADE, Arrival, Mutate
+from chargepoint.conformance.certificates import tls_facts
+from chargepoint.wire import Link, LinkLost, Refused, open_tls
 
 _KEPT = 500
 
@@ -34,12 +35,29 @@ class Line:
         self._mutate = mutate
         self._arrived: Queue[Arrival] = Queue()
         self._actions: dict[str, str] = {}  # our CALLs' ids, by which answers get their names
+        self._secured: gevent.ssl.SSLSocket | None = None
         self._link: Link | None = None
         self._reading: gevent.Greenlet[..., None] | None = None
 
     @property
     def is_open(self) -> bool:
         return self._link is not None and self._link.is_open
+
+    def secure(
+        self, url: str, ssl_context: gevent.ssl.SSLContext, timeout_s: float = 10.0
+    ) -> Arrival:
+        """The TLS handshake alone, with which the next open() goes on: what was agreed and shown,
+        see tls_facts(); or `version` None and the `reason`."""
+        self.close()
+        try:
+            self._secured = open_tls(url, ssl_context, timeout_s)
+            content = tls_facts(self._secured)
+        except LinkLost as error:
+            content = {"version": None, "reason": str(error)}
+        self._keep("central system", f"TLS {json.dumps(content)}")
+        arrival = Arrival(TLS, content, time.perf_counter())
+        seen = self._mutate(arrival)
+        return seen[0] if seen else arrival
 
     def open(
         self,
@@ -54,6 +72,7 @@ class Line:
     ) -> Arrival:
         """The answer to the handshake: `status`, and `subprotocol` as the header has it, or
         `reason` and status 0 where it came to no answer of HTTP."""
+        secured, self._secured = self._secured, None
         self.close()
         self._arrived = Queue()
         link = None
@@ -66,6 +85,7 @@ class Line:
                 headers=headers,
                 ssl_context=ssl_context,
                 timeout_s=timeout_s,
+                over=secured,
             )
             content: dict[str, Any] = {
                 "status": 101,
@@ -118,6 +138,9 @@ class Line:
 
     def close(self) -> None:
         """Close the connection as a charge point does that goes away in an orderly manner."""
+        if self._secured is not None:
+            self._secured.close()
+            self._secured = None
         if self._link is not None:
             self._link.close()
         if self._reading is not None:

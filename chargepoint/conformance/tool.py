@@ -28,6 +28,8 @@ from chargepoint.conformance.target import Target
 from chargepoint.wire import LinkLost, client_context
 
 COMMAND_WAIT_S = 30
+# How often a record is looked at that is still to become what it must be.
+LOOK_AGAIN_S = 0.02
 RECEIVED_MAX = 4_000
 
 # The checks that every message undergoes.
@@ -61,6 +63,16 @@ class Command:
 
     action: str
     end: "AsyncResult[Arrival]"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What of the API makes a CALL by itself of what it is told, below the charge point's path; its
+    answer has the command under `command`. It is asked to wait for the command's end."""
+
+    method: str
+    path: str
+    body: Payload | None = None
 
 
 class Tool:
@@ -103,6 +115,13 @@ class Tool:
         self._open_transactions: set[int] = set()
 
     # --- the connection ---
+
+    def secure(self, url: str, ssl_context: gevent.ssl.SSLContext) -> Payload:
+        """Try the TLS handshake, with which the next upgrade() to this address goes on: see
+        Line.secure()."""
+        self._begin("tls")
+        self._look(self.line.secure(url, ssl_context, self.target.patience_s))
+        return self.received
 
     def upgrade(
         self,
@@ -232,14 +251,15 @@ class Tool:
 
     # --- the central system asks ---
 
-    def operate(self, action: str, payload: Payload) -> Command:
-        """Have the operator ask for it; then expect() the CALL, answer() it, and see it settled().
+    def operate(self, action: str, wished: Payload | Resource) -> Command:
+        """Have the operator ask for it, by its payload or by what of the API makes one; then
+        expect() the CALL, answer() it, and see it settled().
 
         A refusal of the API is what expect() meets instead of the CALL.
         """
         command = Command(action, AsyncResult())
         self._triggered_s = time.perf_counter()
-        self._running.append(gevent.spawn(self._operate, command, payload))
+        self._running.append(gevent.spawn(self._operate, command, wished))
         return command
 
     def expect(self, action: str) -> Payload:
@@ -280,10 +300,10 @@ class Tool:
         if answer is not None:
             self.has("answer", answer)
 
-    def operation(self, action: str, payload: Payload, answer: Payload) -> Payload:
+    def operation(self, action: str, wished: Payload | Resource, answer: Payload) -> Payload:
         """operate(), expect(), answer() and settled() in one: the payload of the CALL, which is
         also what the checks that follow look at."""
-        command = self.operate(action, payload)
+        command = self.operate(action, wished)
         asked = self.expect(action)
         label, arrival = self._step, self._arrival
         self.answer(answer)
@@ -293,14 +313,30 @@ class Tool:
 
     # --- what the central system has recorded ---
 
-    def look(self, name: str, path: str, pick: Callable[[Any], Payload] | None = None) -> Payload:
-        """An object of the API, a step of its own under this name; pick: the part that matters."""
+    def look(
+        self,
+        name: str,
+        path: str,
+        pick: Callable[[Any], Payload] | None = None,
+        until: Callable[[Payload], bool] | None = None,
+    ) -> Payload:
+        """An object of the API, a step of its own under this name; pick: the part that matters.
+
+        until: for a record that becomes so a moment after the message; it is looked at again and
+        again. What it is in the end is for the case to judge.
+        """
         self._begin(name)
+        end_s = time.perf_counter() + self.target.answer_limit_s
         try:
-            answer = self.operator.request("GET", path)
+            while True:
+                answer = self.operator.request("GET", path)
+                body = pick(answer.body) if pick is not None and answer.is_ok else answer.body
+                is_over = time.perf_counter() > end_s
+                if until is None or is_over or (answer.is_ok and until(body)):
+                    break
+                gevent.sleep(LOOK_AGAIN_S)
         except ApiUnusable as error:
             self.fail(ANSWERED, "an answer of the API", str(error))
-        body = pick(answer.body) if pick is not None and answer.is_ok else answer.body
         self._take_api(Arrival(name, body, time.perf_counter(), answer.status))
         return self.received
 
@@ -443,13 +479,21 @@ class Tool:
             told = f"HTTP {seen[0].status} {_shown(seen[0].content)}"
             self.fail(ANSWERED, "HTTP 2xx", told)
 
-    def _operate(self, command: Command, payload: Payload) -> None:
+    def _operate(self, command: Command, wished: Payload | Resource) -> None:
         name = f"{command.action}.command"
         try:
-            answer = self.operator.command(
-                self.charge_point_id, command.action, payload, COMMAND_WAIT_S
-            )
-            status, body = answer.status, answer.body
+            if isinstance(wished, Resource):
+                where = charge_point_path(self.charge_point_id) + wished.path
+                answer = self.operator.request(
+                    wished.method, f"{where}?wait={COMMAND_WAIT_S}", wished.body
+                )
+                body = answer.body["command"] if answer.is_ok else answer.body
+            else:
+                answer = self.operator.command(
+                    self.charge_point_id, command.action, wished, COMMAND_WAIT_S
+                )
+                body = answer.body
+            status = answer.status
         except ApiUnusable as error:
             status, body = 0, {"error": str(error)}
         arrival = Arrival(name, body, time.perf_counter(), status)

@@ -44,7 +44,7 @@ def of_every_message(result: Result) -> list[Mutation]:
     last: dict[str, str] = {}
     for step in result.steps:
         name = step.rstrip(" 0123456789")
-        if name != "upgrade":
+        if name not in {"upgrade", "tls"}:
             kind = name.rpartition(".")[2]
             last[kind if kind in FOR_EVERY else "of the API"] = step
     return [make(step) for kind, step in last.items() for make in FOR_EVERY[kind]]
