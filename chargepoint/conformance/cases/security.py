@@ -1,16 +1,141 @@
 """The cases of security: basic security, which is part of Core, and Advanced Security."""
 
+import re
+import secrets
+from typing import Any
+
+from cryptography import x509
+
+from chargepoint.certificates import hash_data
+from chargepoint.conformance.arrival import Payload
 from chargepoint.conformance.case import Cases, Profile
-from chargepoint.conformance.tool import Tool
+from chargepoint.conformance.certificates import (
+    make_root,
+    pem,
+)
+from chargepoint.conformance.states import boot, booted
+from chargepoint.conformance.tool import Tool, instant
 
 cases = Cases(Profile.CORE)
+
+ACCEPTED = {"status": "Accepted"}
+MANUFACTURER_ROOT = "ManufacturerRootCertificate"
+CENTRAL_SYSTEM_ROOT = "CentralSystemRootCertificate"
+# 16 to 20 bytes (security white paper, A00.FR.205).
+HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
+
+
+# --- passwords and connections ---
+
+
+@cases.add("TC_073_CSMS", "Update the charge point's password for HTTP Basic")
+def update_password(tool: Tool) -> None:
+    booted(tool)
+    key = secrets.token_hex(20)
+    tool.secrets.add(key)
+    asked = tool.operation(
+        "ChangeConfiguration", {"key": "AuthorizationKey", "value": key}, ACCEPTED
+    )
+    tool.has("key", "AuthorizationKey")
+    tool.require("value", HEX_KEY.fullmatch(asked["value"]), "16 to 20 bytes in hex")
+    tool.disconnect()
+    tool.connect(password=bytes.fromhex(asked["value"]))
+    tool.disconnect()
+    # A01.FR.03: the old one is not valid any more.
+    tool.upgrade()
+    _refused(tool)
+
+
+@cases.add("TC_085_CSMS", "Basic authentication")
+def basic_authentication(tool: Tool) -> None:
+    tool.upgrade(anonymous=True)
+    _refused(tool)
+    tool.connect()
+    boot(tool)
 
 
 @cases.add("TC_088_CSMS", "Subprotocol negotiation")
 def subprotocol(tool: Tool) -> None:
-    answer = tool.upgrade(subprotocols=("ocpp0.1",))
-    tool.require("refused", answer["status"] not in {0, 101}, "an HTTP status other than 101")
+    tool.upgrade(subprotocols=("ocpp0.1",))
+    _refused(tool)
     # No blank after the comma: RFC 7230, 7 allows both.
     tool.upgrade(subprotocols=("ocpp0.1", "ocpp1.6"), separator=",")
     tool.has("status", 101)
     tool.has("subprotocol", "ocpp1.6")
+
+
+# --- root certificates ---
+
+
+@cases.add("TC_075_1_CSMS", "Install a certificate: ManufacturerRootCertificate")
+def install_manufacturer_root(tool: Tool) -> None:
+    booted(tool)
+    _install_and_list(tool, MANUFACTURER_ROOT, "SHA256")
+
+
+@cases.add("TC_075_2_CSMS", "Install a certificate: CentralSystemRootCertificate")
+def install_central_system_root(tool: Tool) -> None:
+    booted(tool)
+    _install_and_list(tool, CENTRAL_SYSTEM_ROOT, "SHA256")
+
+
+@cases.add("TC_076_CSMS", "Delete a certificate")
+def delete_certificate(tool: Tool) -> None:
+    booted(tool)
+    for algorithm in ("SHA256", "SHA384", "SHA512"):
+        told = _install_and_list(tool, CENTRAL_SYSTEM_ROOT, algorithm)
+        tool.operation("DeleteCertificate", {"certificateHashData": told}, ACCEPTED)
+        for name, value in told.items():
+            tool.has(f"certificateHashData.{name}", value)
+
+
+@cases.add("TC_078_CSMS", "Invalid central system certificate: security event")
+def invalid_root(tool: Tool) -> None:
+    booted(tool)
+    _install(tool, CENTRAL_SYSTEM_ROOT, "Rejected")
+    _told_event(tool, "InvalidCentralSystemCertificate")
+
+
+def _refused(tool: Tool) -> None:
+    """By an answer of HTTP: silence and a cut connection tell a charge point nothing."""
+    status = tool.received["status"]
+    tool.require("refused", status not in {0, 101}, "an HTTP status other than 101")
+
+
+def _install(tool: Tool, kind: str, status: str) -> x509.Certificate:
+    root = make_root(f"Root of {tool.charge_point_id}")
+    tool.operation(
+        "InstallCertificate",
+        {"certificateType": kind, "certificate": pem(root)},
+        {"status": status},
+    )
+    tool.has("certificateType", kind)
+    tool.has("certificate", pem(root))
+    return root
+
+
+def _install_and_list(tool: Tool, kind: str, algorithm: str) -> dict[str, str]:
+    """A new root, installed and found among those installed: its hash data, as it was told."""
+    told = hash_data(_install(tool, kind, "Accepted"), algorithm)
+    tool.operation(
+        "GetInstalledCertificateIds",
+        {"certificateType": kind},
+        {"status": "Accepted", "certificateHashData": [told]},
+    )
+    tool.has("certificateType", kind)
+    return told
+
+
+def _told_event(tool: Tool, kind: str) -> None:
+    """A security event is told, confirmed, and shown to the operators."""
+    at = instant()
+    tool.call("SecurityEventNotification", {"type": kind, "timestamp": at})
+    tool.look("security event", f"/security-events?charge_point_id={tool.charge_point_id}", _event)
+    tool.has("type", kind)
+    tool.has("at", at)
+
+
+def _event(page: Any) -> Payload:
+    """The newest that a charge point told; ours are between them."""
+    told = [event for event in page["items"] if event["source"] == "charge point"]
+    return dict(told[0]) if told else {}
