@@ -139,7 +139,13 @@ class HonestCentralSystem:
         user, _, password = base64.b64decode(header.removeprefix("Basic ")).partition(b":")
         identity = unquote(request.path.rsplit("/", 1)[-1])
         self.links.append(
-            {"identity": identity, "path": request.path, "user": user, "password": password}
+            {
+                "identity": identity,
+                "path": request.path,
+                "user": user,
+                "password": password,
+                "subprotocols": request.headers.get("Sec-WebSocket-Protocol"),
+            }
         )
         if self.password is not None and password != self.password:
             response = connection.respond(401, "who are you\n")

@@ -46,6 +46,21 @@ def test_link_without_agreed_subprotocol_says_so():
         link.abort()
 
 
+@pytest.mark.parametrize(
+    ("separator", "header"), [(", ", "ocpp0.1, ocpp1.6"), (",", "ocpp0.1,ocpp1.6")]
+)
+def test_subprotocols_are_offered_with_the_separator_asked_for(central_system, separator, header):
+    link = Link.connect(
+        f"{central_system.url}/CP001",
+        subprotocols=("ocpp0.1", "ocpp1.6"),
+        subprotocol_separator=separator,
+    )
+
+    link.abort()
+    assert central_system.links[0]["subprotocols"] == header
+    assert link.response_headers["sec-websocket-protocol"] == "ocpp1.6"
+
+
 def test_nobody_listening_is_a_lost_link():
     with pytest.raises(LinkLost):
         Link.connect("ws://127.0.0.1:9/ocpp/CP001", timeout_s=5)

@@ -9,8 +9,11 @@ from mutations import MUTATIONS
 from mutations.mutation import (
     Mutation,
     cut_off,
+    drop,
+    followed,
     interrupted,
     late,
+    put,
     refused,
     silent,
     unschematic,
@@ -18,9 +21,11 @@ from mutations.mutation import (
 )
 from mutations.shared import shared_mutation
 
-from chargepoint.conformance.case import CERTIFICATION
+from chargepoint.conformance.case import CERTIFICATION, Case, NotApplicable, Profile
 from chargepoint.conformance.cases import CASES, core
 from chargepoint.conformance.run import Outcome, Result, Run
+from chargepoint.conformance.states import booted
+from chargepoint.conformance.tool import Tool
 
 pytestmark = pytest.mark.e2e
 
@@ -119,3 +124,54 @@ def test_silence_fails_a_case_when_the_time_is_over(run: Run) -> None:
     found = [run_with(short, "TC_012_CSMS", mutation) for mutation in mutations]
 
     assert found == [mutation.fails for mutation in mutations]
+
+
+@pytest.mark.parametrize(
+    ("case_id", "mutation"),
+    [
+        ("TC_003_CSMS", followed("StatusNotification.conf 4", "the end: no other CALL")),
+        ("TC_003_CSMS", followed("Authorize.conf", "StartTransaction.conf: no other CALL")),
+        ("TC_012_CSMS", drop("connector", "transaction_id", fails="usable")),
+        ("TC_012_CSMS", put("StopTransaction.conf", "idTagInfo", "Accepted", fails="schema")),
+    ],
+)
+def test_what_belongs_to_no_check_of_a_case_fails_it_too(
+    run: Run, case_id: str, mutation: Mutation
+) -> None:
+    found = run_with(run, case_id, mutation)
+
+    assert found == mutation.fails
+
+
+def test_a_refusal_of_the_api_fails_the_case_at_once_and_with_its_reason(run: Run) -> None:
+    def ask_nonsense(tool: Tool) -> None:
+        booted(tool)
+        tool.operate("Reset", {"type": "Gentle"})
+        tool.expect("Reset")
+
+    result = run.run(Case("TC_000_CSMS", "", Profile.CORE, True, ask_nonsense, {}))
+
+    assert result.failure is not None
+    assert (result.failure.step, result.failure.check) == ("5 Reset.req", "answered")
+    assert "payload.type" in result.failure.received
+
+
+def test_a_case_that_needs_what_is_not_there_is_not_run(run: Run) -> None:
+    def give_up(tool: Tool) -> None:
+        raise NotApplicable("no --tls-url")
+
+    result = run.run(Case("TC_000_CSMS", "", Profile.CORE, True, give_up, {}))
+
+    assert (result.outcome, result.reason) == (Outcome.NOT_RUN, "no --tls-url")
+
+
+def test_what_cannot_be_prepared_fails_and_the_next_is_tried_all_the_same(run: Run) -> None:
+    flow = CASES["TC_003_CSMS"].flow
+    unpreparable = Case("TC_000_CSMS", "", Profile.CORE, True, flow, {"colour": "green"})
+
+    first, second = run.run_all([unpreparable, CASES["TC_003_CSMS"]])
+
+    assert first.failure is not None
+    assert first.failure.step == "0 preparation"
+    assert "422" in first.failure.received
+    assert second.outcome is Outcome.PASSED

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from mutations.mutation import Mutation, put
+from mutations.mutation import Mutation, interrupted, put, refused, unschematic
 from system import API_KEY, Api, Web
 
 from chargepoint.conformance import questions, report_forms
@@ -269,10 +269,16 @@ def test_the_kit_leaves_no_charge_point_and_no_open_transaction_behind(
     conformance_web: Web, run: Run
 ):
     case = CASES["TC_004_1_CSMS"]
-    mutation = put("StatusNotification.conf 4", "mutated", 1)
+    lies = [
+        unschematic("StartTransaction.conf"),
+        unschematic("StatusNotification.conf 4"),
+        interrupted("StatusNotification.conf 4"),
+        refused("StartTransaction.conf"),
+    ]
 
     run.run(case)
-    run.run(case, mutation.hook())
+    for lie in lies:
+        assert run.run(case, lie.hook()).outcome is Outcome.FAILED
 
     api = Api(conformance_web.port)
     entered = api.ok("GET", f"/api/v1/charge-points?prefix={run.cast.suffix}")

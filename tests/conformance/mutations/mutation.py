@@ -11,6 +11,7 @@ from chargepoint.conformance.arrival import END, Arrival, Mutate
 Change = Callable[[Arrival], Sequence[Arrival]]
 
 HOUR_S = 3600.0
+_UNASKED = Arrival("DataTransfer.req", [2, "unasked", "DataTransfer", {"vendorId": "unasked"}], 0.0)
 _STEP = re.compile(r"(?P<name>.*?)(?: (?P<nth>\d+))?\Z")
 
 
@@ -108,9 +109,12 @@ def refused(step: str) -> Mutation:
 
 def interrupted(step: str) -> Mutation:
     """A CALL that nobody asked for comes before it."""
-    payload = {"vendorId": "unasked"}
-    unasked = Arrival("DataTransfer.req", [2, "unasked", "DataTransfer", payload], 0.0)
-    return Mutation(step, lambda arrival: (unasked, arrival), f"{step}: no other CALL")
+    return Mutation(step, lambda arrival: (_UNASKED, arrival), f"{step}: no other CALL")
+
+
+def followed(step: str, check: str) -> Mutation:
+    """A CALL that nobody asked for comes after it."""
+    return Mutation(step, lambda arrival: (arrival, _UNASKED), check)
 
 
 def cut_off(step: str) -> Mutation:
