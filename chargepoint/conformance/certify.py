@@ -11,13 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from chargepoint.conformance.__main__ import main as run_kit
 from chargepoint.conformance.operator import ApiUnusable, Operator
 from chargepoint.conformance.report_forms import NAME
+from chargepoint.conformance.throwaway_authority import ROOT as AUTHORITY
+from chargepoint.conformance.throwaway_authority import make_certificates
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "docs" / "conformance"
@@ -26,6 +29,16 @@ BEGIN, END = "<!-- conformance: report -->", "<!-- /conformance: report -->"
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 30.0
 HOST = "127.0.0.1"
+TLS_HOST = "localhost"  # in the CN of the servers' certificates
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """tls: for security profile 2; client_tls: for 3, which demands client certificates."""
+
+    plain: int
+    tls: int
+    client_tls: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,14 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reports", type=Path, default=REPORTS, help="where the reports go")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page that carries the last")
     wanted, options = parser.parse_known_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="certify-") as directory:
-        key, port = secrets.token_hex(24), _free_port()
-        with _system(Path(directory), port, key):
+    with tempfile.TemporaryDirectory(prefix="certify-") as name:
+        directory = Path(name)
+        key, ports = secrets.token_hex(24), Ports(*_free_ports(3))
+        certificates = make_certificates(directory, TLS_HOST)
+        with _system(directory, ports, key, certificates):
             status = run_kit(
                 [
-                    *("--url", f"ws://{HOST}:{port}/ocpp"),
-                    *("--api", f"http://{HOST}:{port}/api/v1"),
+                    *("--url", f"ws://{HOST}:{ports.plain}/ocpp"),
+                    *("--api", f"http://{HOST}:{ports.plain}/api/v1"),
                     *("--key", key),
+                    *("--tls-url", f"wss://{TLS_HOST}:{ports.tls}/ocpp"),
+                    *("--client-tls-url", f"wss://{TLS_HOST}:{ports.client_tls}/ocpp"),
+                    *("--ca", str(certificates[AUTHORITY][0])),
                     *("--report", str(wanted.reports)),
                     *options,
                 ]
@@ -62,7 +80,9 @@ def carry(page: Path, report: str) -> None:
 
 
 @contextmanager
-def _system(directory: Path, port: int, key: str) -> Iterator[None]:
+def _system(
+    directory: Path, ports: Ports, key: str, certificates: Mapping[str, tuple[Path, Path]]
+) -> Iterator[None]:
     """A whole system with a store of its own, stopped and gone afterwards."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environ = {
@@ -70,8 +90,17 @@ def _system(directory: Path, port: int, key: str) -> Iterator[None]:
         "CSMS_VAR": str(directory / "var"),
         "CSMS_API_KEY": key,
         "HOST": HOST,
-        "PORT": str(port),
+        "PORT": str(ports.plain),
         "LOG_FORMAT": "json",
+        "TLS_PORTS": f"{ports.tls}:none {ports.client_tls}:required",
+        "TLS_CERTIFICATES": " ".join(
+            f"{certificate}:{own_key}"
+            for name, (certificate, own_key) in certificates.items()
+            if name != AUTHORITY
+        ),
+        "TLS_CLIENT_CA": str(certificates[AUTHORITY][0]),
+        "CERTIFICATE_AUTHORITY_CERTIFICATE": str(certificates[AUTHORITY][0]),
+        "CERTIFICATE_AUTHORITY_KEY": str(certificates[AUTHORITY][1]),
     }
     log = directory / "system.log"
     with log.open("wb") as output:
@@ -83,7 +112,7 @@ def _system(directory: Path, port: int, key: str) -> Iterator[None]:
             stderr=output,
         )
     try:
-        _wait_ready(process, Operator(f"http://{HOST}:{port}", key), log)
+        _wait_ready(process, Operator(f"http://{HOST}:{ports.plain}", key), log)
         yield
     finally:
         process.terminate()
@@ -108,10 +137,16 @@ def _wait_ready(process: "subprocess.Popen[bytes]", operator: Operator, log: Pat
     raise SystemExit(f"the system does not start:\n{log.read_text()[-3000:]}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Held until all are known, so that no two are the same."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
 
 
 if __name__ == "__main__":
