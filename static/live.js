@@ -10,17 +10,25 @@
 
   // Ages -------------------------------------------------------------------------------------
 
+  function span(seconds) {
+    if (seconds < 60) return `${Math.floor(seconds)} s`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+    if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
+    return `${Math.floor(seconds / 86400)} d`;
+  }
+
   function age(seconds) {
-    if (seconds < 5) return "just now";
-    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
-    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-    if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-    return `${Math.floor(seconds / 86400)} d ago`;
+    return seconds < 5 ? "just now" : `${span(seconds)} ago`;
+  }
+
+  function left(seconds) {
+    return seconds < 1 ? "now" : `in ${span(seconds)}`;
   }
 
   function showAges() {
-    for (const time of document.querySelectorAll("time[data-ago]")) {
-      const text = age((Date.now() - Date.parse(time.dateTime)) / 1000);
+    for (const time of document.querySelectorAll("time[data-ago], time[data-until]")) {
+      const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      const text = "until" in time.dataset ? left(-seconds) : age(seconds);
       if (time.textContent !== text) time.textContent = text;
     }
   }
@@ -34,7 +42,7 @@
   // Ages are words of this script, and form tokens new in every answer: neither is a difference.
   function content(part) {
     const copy = part.cloneNode(true);
-    for (const time of copy.querySelectorAll("time[data-ago]")) time.textContent = "";
+    for (const time of copy.querySelectorAll("time[data-ago], time[data-until]")) time.textContent = "";
     for (const hidden of copy.querySelectorAll('input[name="csrf_token"], input[name="once"]')) {
       hidden.setAttribute("value", "");
     }

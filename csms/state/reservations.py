@@ -188,6 +188,14 @@ class Reservations:
         ids = self._link.call("SMEMBERS", keys.active_reservations(charge_point_id))
         return self._load(charge_point_id, sorted(ids, key=int))
 
+    def standing(self, charge_point_id: str, now_ms: int) -> list[Reservation]:
+        """Those that are active now, in the order in which they end."""
+        found = [effective(record, now_ms) for record in self.active(charge_point_id)]
+        return sorted(
+            (record for record in found if record.is_active),
+            key=lambda record: record.terms.expires_at_ms,
+        )
+
     def _load(self, charge_point_id: str, ids: Sequence[str]) -> list[Reservation]:
         if not ids:
             return []

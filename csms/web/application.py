@@ -23,6 +23,7 @@ from csms.web.api import (
     messages,
     overview,
     refused_connections,
+    reservations,
     security_events,
     transactions,
 )
@@ -42,6 +43,7 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     commands.blueprint,
     configurations.blueprint,
     transactions.blueprint,
+    reservations.blueprint,
     id_tags.blueprint,
     messages.blueprint,
     refused_connections.blueprint,

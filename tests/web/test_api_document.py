@@ -120,8 +120,13 @@ def test_answers_are_as_the_document_says(api, cast, stores, document, is_busy):
         "/api/v1/charge-points/CP001/commands",
         json={"action": "Reset", "payload": {"type": "Soft"}, "deadline_s": 9},
     ).json
+    reservation = api.post(
+        "/api/v1/charge-points/CP001/reservations",
+        json={"connector_id": 1, "id_tag": "ALICE", "expires_in_s": 60, "deadline_s": 9},
+    ).json["reservation"]
     values = {
         "charge_point_id": "CP001",
+        "reservation_id": reservation["id"],
         "transaction_id": transaction_id,
         "command_id": command["id"],
         "id_tag": "CAROL",

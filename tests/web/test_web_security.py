@@ -13,6 +13,7 @@ VALUES = {
     "charge_point_id": "CP001",
     "command_id": "c1",
     "event_id": "e1",
+    "reservation_id": 1,
     "transaction_id": 1,
     "id_tag": "ALICE",
     "key_id": "k1",

@@ -97,6 +97,10 @@ class TransactionId(BaseConverter):
         return str(value)
 
 
+class ReservationId(TransactionId):
+    """In a URL: of the same kind, and above 0 likewise."""
+
+
 class ProblemApi(Api):  # type: ignore[misc]
     """flask-smorest, with our errors (web/errors.py answers them) in its document."""
 
@@ -119,6 +123,7 @@ def create_api(app: Flask, version: str) -> ProblemApi:
     """The API's document, empty as yet, at /api/v1/openapi.json."""
     app.url_map.converters["charge_point"] = ChargePointId
     app.url_map.converters["transaction"] = TransactionId
+    app.url_map.converters["reservation"] = ReservationId
     app.config.update(
         API_TITLE="CSMS",
         API_VERSION=version,
@@ -142,7 +147,8 @@ def create_api(app: Flask, version: str) -> ProblemApi:
     api = ProblemApi(app)
     api.register_field(Instant, "string", "date-time")
     api.register_converter(ChargePointId, lambda _: {"type": "string", "maxLength": 48})
-    api.register_converter(
-        TransactionId, lambda _: {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-    )
+    for numbered in (TransactionId, ReservationId):
+        api.register_converter(
+            numbered, lambda _: {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+        )
     return api

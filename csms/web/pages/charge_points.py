@@ -105,6 +105,7 @@ def render_charge_point(charge_point_id: str, **form: Any) -> str:
         "charge_point.html",
         state=state,
         running=_running(state),
+        reservations=stores.reservations.standing(charge_point_id, clock.now_ms()),
         commands=stores.commands.page(None, COMMANDS_SHOWN, charge_point_id=charge_point_id),
         transactions=stores.transactions.page(
             None, TRANSACTIONS_SHOWN, charge_point_id=charge_point_id

@@ -1,6 +1,7 @@
 """A command given on the page of a charge point."""
 
 import hashlib
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -36,7 +37,7 @@ def give(charge_point_id: str) -> Response | tuple[str, int]:
                 action=action,
                 payload=payload,
                 requested_by=g.requested_by,
-                idempotency_key=_once(action, payload),
+                idempotency_key=once_key(action, payload),
                 reply_to=parts().process_id,
             ),
             clock.now_ms(),
@@ -61,7 +62,7 @@ def give(charge_point_id: str) -> Response | tuple[str, int]:
     return redirect(address, HTTPStatus.SEE_OTHER)
 
 
-def _once(action: str, payload: dict[str, Any]) -> str | None:
+def once_key(action: str, payload: Mapping[str, Any]) -> str | None:
     """Recognises a form that a double click or a reload sends again."""
     rendering = request.form.get("once", "")[:64]
     content = orjson.dumps([rendering, action, payload])

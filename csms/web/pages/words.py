@@ -12,6 +12,7 @@ from csms.clock import text_of
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.command import Command, CommandState
 from csms.domain.connector import ChargePointStatus
+from csms.domain.reservation import Reservation, ReservationState
 from csms.web.charge_point_state import ChargePointState, ConnectorState
 from csms.web.parts import parts
 
@@ -57,6 +58,23 @@ _STATUSES = {
         "Faulted", "faulted", "warning", "It reports an error; nobody can charge."
     ),
 }
+_RESERVATIONS = {
+    ReservationState.REQUESTED: Badge(
+        "Requested", "busy", "hourglass", "The charge point has not said yet whether it keeps it."
+    ),
+    ReservationState.ACCEPTED: Badge(
+        "Reserved", "available", "bookmark", "The charge point keeps it for this id tag."
+    ),
+    ReservationState.REFUSED: Badge(
+        "Refused", "faulted", "minus", "The charge point did not take it."
+    ),
+    ReservationState.USED: Badge("Used", "charging", "bolt", "A transaction began with it."),
+    ReservationState.CANCELLED: Badge("Cancelled", "off", "minus", "Somebody here cancelled it."),
+    ReservationState.EXPIRED: Badge("Expired", "off", "hourglass", "Nobody came in time."),
+    ReservationState.LOST: Badge(
+        "Lost", "paused", "warning", "The charge point keeps it no longer, before its time."
+    ),
+}
 OFFLINE = Badge("Offline", "offline", "offline", "Its connection is closed.")
 NEVER_SEEN = Badge("Never connected", "offline", "offline", "It has not connected yet.")
 SILENT = Badge("Connected", "available", "check", "Connected; no connector has reported yet.")
@@ -85,6 +103,10 @@ _PRECEDENCE = (
 
 def connector_badge(connector: ConnectorState) -> Badge:
     return UNKNOWN if connector.notified is None else _STATUSES[connector.notified.status]
+
+
+def reservation_badge(record: Reservation) -> Badge:
+    return _RESERVATIONS[record.state]
 
 
 def charge_point_badge(state: ChargePointState) -> Badge:
@@ -233,6 +255,7 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(
         charge_point_badge=charge_point_badge,
         connector_badge=connector_badge,
+        reservation_badge=reservation_badge,
         outcome=outcome,
         total_power=total_power,
         ocpp_address=ocpp_address,
