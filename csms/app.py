@@ -17,6 +17,8 @@ from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
 from csms.commands.sequels import Sequels
+from csms.commands.signing import Signing
+from csms.commands.transfer_requests import TransferDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.errors import ConfigurationError, CSMSError
@@ -78,6 +80,7 @@ class WebProcess:
         self.feed = EventFeed()
         sealer = Sealer(settings.credential_pepper)
         self.desk = CommandDesk(self.stores, sealer, settings.command_deadline_s, BEFORE_QUEUEING)
+        self.signing = Signing(self.stores, sealer, _in_a_thread)
         delivery = Delivery(
             self.stores,
             sealer,
@@ -153,6 +156,7 @@ class WebProcess:
                 stores=self.stores,
                 accounts=Accounts(self.link, self.settings.credential_pepper),
                 desk=self.desk,
+                transfers=TransferDesk(self.stores, self.desk, self.signing),
                 waiting=self.waiting,
                 process_id=self.process_id,
                 feed=self.feed,

@@ -35,6 +35,8 @@ class CommandRequest:
 
     reply_to: the process in which somebody waits for the answer, or "".
     unsolicited: the system asks by itself; a charge point in quiet mode is spared that.
+    idempotent_as: what idempotency_key stands for where the payload holds ids or instants of our
+    own making; None: the payload.
     """
 
     charge_point_id: str
@@ -45,6 +47,7 @@ class CommandRequest:
     idempotency_key: str | None = None
     reply_to: str = ""
     unsolicited: bool = False
+    idempotent_as: Any = None
 
 
 class CommandDesk:
@@ -143,9 +146,8 @@ def check_allowed(record: ChargePoint, action: str, payload: Mapping[str, Any]) 
 def _idempotency(request: CommandRequest) -> Idempotency | None:
     if request.idempotency_key is None:
         return None
-    content = orjson.dumps(
-        [request.action, request.payload, request.deadline_s], option=orjson.OPT_SORT_KEYS
-    )
+    meant = request.payload if request.idempotent_as is None else request.idempotent_as
+    content = orjson.dumps([request.action, meant, request.deadline_s], option=orjson.OPT_SORT_KEYS)
     return Idempotency(
         keys.idempotency(request.charge_point_id, request.requested_by, request.idempotency_key),
         hashlib.blake2b(content, digest_size=16).hexdigest(),

@@ -18,6 +18,8 @@ from csms.errors import FieldError
 
 REQUEST_ID_MAX = 2**31 - 1
 EPOCH_OF_IDS_S = 1_577_836_800  # 2020-01-01
+# Of GetLog and SignedUpdateFirmware; the older two name no limit.
+LOCATION_MAX = 512
 SCHEMES = ("ftp", "ftps", "http", "https", "sftp")
 
 

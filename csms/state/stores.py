@@ -17,6 +17,7 @@ from csms.state.presence import Presences
 from csms.state.refusals import Refusals
 from csms.state.reservations import Reservations
 from csms.state.security_events import SecurityEvents
+from csms.state.signing_keys import SigningKeys
 from csms.state.transactions import TransactionIds, Transactions
 from csms.state.transfers import Transfers
 
@@ -39,6 +40,7 @@ class Stores:
     refusals: Refusals
     reservations: Reservations
     security_events: SecurityEvents
+    signing_keys: SigningKeys
     transactions: Transactions
     transaction_ids: TransactionIds
     transfers: Transfers
@@ -62,6 +64,7 @@ class Stores:
             refusals=Refusals(link),
             reservations=Reservations(link),
             security_events=SecurityEvents(link),
+            signing_keys=SigningKeys(link),
             transactions=Transactions(link),
             transaction_ids=TransactionIds(link),
             transfers=Transfers(link),

@@ -399,11 +399,17 @@ class Transfers:
         return taken
 
     def note_signing(
-        self, charge_point_id: str, transfer_id: str, sha256: str, signing_key: str
+        self,
+        charge_point_id: str,
+        transfer_id: str,
+        sha256: str,
+        signing_key: str,
+        warnings: Sequence[str],
     ) -> None:
-        """What is known of the firmware beside what its message says."""
-        key = keys.transfer(charge_point_id, transfer_id)
-        self._link.run(UPDATE, [key], ["sha256", sha256, "signing_key", signing_key])
+        """What is known of the firmware beside what its request says."""
+        noted: list[Argument] = ["sha256", sha256, "signing_key", signing_key]
+        noted += ("warnings", orjson.dumps(warnings))
+        self._link.run(UPDATE, [keys.transfer(charge_point_id, transfer_id)], noted)
 
     def find(self, charge_point_id: str, transfer_id: str) -> Transfer | None:
         return self._load(charge_point_id, [transfer_id])[0]

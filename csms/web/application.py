@@ -25,7 +25,9 @@ from csms.web.api import (
     refused_connections,
     reservations,
     security_events,
+    signing_keys,
     transactions,
+    transfers,
 )
 from csms.web.api.blueprint import ApiBlueprint, ProblemApi, create_api
 from csms.web.pages import PAGES, words
@@ -45,6 +47,8 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     transactions.blueprint,
     reservations.blueprint,
     id_tags.blueprint,
+    transfers.blueprint,
+    signing_keys.blueprint,
     messages.blueprint,
     refused_connections.blueprint,
     security_events.blueprint,

@@ -73,7 +73,6 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
 
 _PLAIN = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is larger than 1 MiB.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many attempts; wait a minute and try again.",
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something went wrong on our side. It has been logged; trying again may help."
@@ -145,6 +144,9 @@ def _problem_of_http(error: HTTPException) -> Problem:
         detail = f"{request.method} can't be used here; {allowed} can."
     elif isinstance(error, CSRFError):
         detail = "The form has expired or came from elsewhere; go back, reload and try again."
+    elif status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        most = request.max_content_length or 0
+        detail = f"The request is larger than {most // 1_048_576} MiB."
     else:
         detail = _PLAIN.get(status, error.description or status.phrase)
     return Problem(status, detail, headers=headers)

@@ -7,6 +7,7 @@ from typing import cast
 from flask import current_app
 
 from csms.commands.dispatch import CommandDesk
+from csms.commands.transfer_requests import TransferDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.state.accounts import Accounts
@@ -29,6 +30,7 @@ class WebParts:
     stores: Stores
     accounts: Accounts
     desk: CommandDesk
+    transfers: TransferDesk
     waiting: Waiting
     process_id: str
     feed: EventFeed

@@ -9,6 +9,8 @@ from csms import clock
 from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
+from csms.commands.signing import Signing
+from csms.commands.transfer_requests import TransferDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.state.accounts import Accounts, User
@@ -41,13 +43,17 @@ def parts_around(store_url):
 
     def make(stores, **environ):
         around = Around()
+        desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING)
         around.parts = WebParts(
             settings=Settings.from_env(
                 {**ENVIRONMENT, "REDIS_URL": store_url, "CSMS_API_KEY": BOOTSTRAP_KEY, **environ}
             ),
             stores=stores,
             accounts=Accounts(stores.link, PEPPER),
-            desk=CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING),
+            desk=desk,
+            transfers=TransferDesk(
+                stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work())
+            ),
             waiting=Waiting(),
             process_id=PROCESS_ID,
             feed=EventFeed(),

@@ -124,9 +124,19 @@ def test_answers_are_as_the_document_says(api, cast, stores, document, is_busy):
         "/api/v1/charge-points/CP001/reservations",
         json={"connector_id": 1, "id_tag": "ALICE", "expires_in_s": 60, "deadline_s": 9},
     ).json["reservation"]
+    transfers = {
+        resource: api.post(
+            f"/api/v1/charge-points/CP001/{resource}",
+            json={"location": "https://files.example/file", "deadline_s": 9},
+        ).json["id"]
+        for resource in ("firmware-updates", "log-uploads")
+    }
+    api.post("/api/v1/signing-keys", json={"name": "nordwerk", "algorithm": "ecdsa"})
     values = {
         "charge_point_id": "CP001",
         "reservation_id": reservation["id"],
+        "update_id": transfers["firmware-updates"],
+        "upload_id": transfers["log-uploads"],
         "transaction_id": transaction_id,
         "command_id": command["id"],
         "id_tag": "CAROL",

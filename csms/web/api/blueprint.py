@@ -37,6 +37,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         answers: tuple[int, type[Schema] | None],
         query: type[Schema] | None = None,
         takes: type[Schema] | None = None,
+        reads: dict[str, Any] | None = None,
         fails: tuple[int, ...] = (),
         also: tuple[int, str] | None = None,
         content_type: str | None = None,
@@ -44,11 +45,12 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
     ) -> Callable[[View], View]:
         """Register a view. fails: statuses beside 401, 503 and, with a query or body, 422.
 
-        also: a second status it may succeed with, and when.
+        also: a second status it may succeed with, and when. reads: OpenAPI's requestBody, of a view
+        that reads its body itself.
         """
         status, schema = answers
         problems = {*_ALWAYS, *fails}
-        if takes:
+        if takes or reads:
             problems |= {400, 413, 415, 422}
         if query or headers:
             problems.add(422)
@@ -69,6 +71,8 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
             wrapped = self.response(status, schema, content_type=content_type)(wrapped)
             if takes is not None:
                 wrapped = self.arguments(takes)(wrapped)
+            if reads is not None:
+                wrapped = self.doc(requestBody=reads)(wrapped)
             if query is not None:
                 wrapped = self.arguments(query, location="query")(wrapped)
             if headers is not None:

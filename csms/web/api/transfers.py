@@ -1,0 +1,327 @@
+"""The resources `firmware-updates` and `log-uploads`: what was asked for, and what came of it."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import g, url_for
+from marshmallow import Schema, fields
+from marshmallow.validate import Length, OneOf, Range
+
+from csms import clock
+from csms.commands.transfer_requests import (
+    FirmwareUpdate,
+    LogKind,
+    LogUpload,
+    Signed,
+    Wish,
+)
+from csms.domain.command import FINAL_STATES, Command
+from csms.domain.firmware_signature import CERTIFICATE_MAX, SIGNATURE_MAX
+from csms.domain.transfer import Subject, Transfer, TransferKind, TransferState
+from csms.state.pages import Page
+from csms.web.api.blueprint import ApiBlueprint
+from csms.web.api.commands import IdempotencyHeader, WaitQuery, wait_for_end
+from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.signing_keys import sha256_field
+from csms.web.parts import parts
+
+blueprint = ApiBlueprint("transfers", "Firmware updates, and uploads of diagnostics and logs.")
+
+LOCATION_LONGEST = 2_000
+NUMBER_MAX = 2**31 - 1
+
+
+def _count(said: str) -> fields.Integer:
+    return fields.Integer(
+        strict=True,
+        load_default=None,
+        allow_none=True,
+        validate=Range(0, NUMBER_MAX, error=f"must be between 0 and {NUMBER_MAX}"),
+        metadata={"description": said},
+    )
+
+
+class _NewTransferSchema(Schema):
+    location = fields.String(
+        required=True,
+        validate=Length(1, LOCATION_LONGEST, error=f"must have 1 to {LOCATION_LONGEST} characters"),
+        metadata={
+            "example": "ftp://user:password@files.example/directory",
+            "description": "ftp, ftps, sftp, http or https. Its password is masked everywhere but "
+            "on the wire.",
+        },
+    )
+    retries = _count("How often the charge point tries again.")
+    retry_interval_s = _count("How long it waits in between.")
+    deadline_s = fields.Integer(
+        strict=True,
+        load_default=None,
+        allow_none=True,
+        validate=Range(1, 30 * 86_400, error="must be between 1 and 2592000"),
+        metadata={"description": "As of a command: let it wait for the charge point to connect."},
+    )
+
+
+class NewFirmwareUpdateSchema(_NewTransferSchema):
+    """Sent as SignedUpdateFirmware or UpdateFirmware, see `signed`."""
+
+    retrieve_at = Instant(
+        load_default=None, allow_none=True, metadata={"description": "Not before; else at once."}
+    )
+    install_at = Instant(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Of a signed update only."},
+    )
+    signed = fields.Raw(
+        load_default=Signed.AUTO.value,
+        validate=OneOf(["auto", "true", "false", True, False], error="must be auto, true or false"),
+        metadata={
+            "type": ["string", "boolean"],
+            "enum": ["auto", True, False],
+            "description": "auto: signed where there is a signature, unless the charge point has "
+            "said that it does not know signed updates.",
+        },
+    )
+    signing_key = fields.String(
+        load_default="",
+        validate=Length(0, 64),
+        metadata={"description": "The name of a signing key of ours, to sign `sha256` with."},
+    )
+    sha256 = sha256_field(
+        load_default="",
+        metadata={
+            "description": "Of the firmware file. Beside a signature it is checked, and warned of."
+        },
+    )
+    signature = fields.String(
+        load_default="",
+        validate=Length(0, SIGNATURE_MAX, error=f"must have {SIGNATURE_MAX} characters at most"),
+        metadata={"description": "Made elsewhere; any text is sent as it is."},
+    )
+    signing_certificate = fields.String(
+        load_default="",
+        validate=Length(
+            0, CERTIFICATE_MAX, error=f"must have {CERTIFICATE_MAX} characters at most"
+        ),
+    )
+
+
+class NewLogUploadSchema(_NewTransferSchema):
+    """Sent as GetDiagnostics or GetLog, see `kind`."""
+
+    kind = fields.Enum(
+        LogKind,
+        by_value=True,
+        load_default=LogKind.DIAGNOSTICS,
+        error_messages={"unknown": f"must be one of {', '.join(LogKind)}"},
+        metadata={
+            "description": "diagnostics: GetDiagnostics of OCPP 1.6; the others: GetLog of the "
+            "security extension."
+        },
+    )
+    oldest_at = Instant(load_default=None, allow_none=True)
+    latest_at = Instant(load_default=None, allow_none=True)
+
+
+class TransferEventSchema(Schema):
+    """A status as reported, or a BootNotification in the midst of an update."""
+
+    status = fields.String(attribute="event.status")
+    at = Instant(
+        attribute="event.at_ms", metadata={"description": "When it arrived: it says no time."}
+    )
+    remark = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "What is odd about it: `after the end`, `idle without an end`, "
+            "`step back`, `tried again`."
+        },
+    )
+    firmware_before = fields.String(attribute="event.firmware_before")
+    firmware_after = fields.String(attribute="event.firmware_after")
+
+
+class _TransferSchema(Schema):
+    id = fields.String(
+        attribute="transfer_id", metadata={"description": "Also that of its command."}
+    )
+    charge_point_id = fields.String()
+    kind = fields.Enum(TransferKind, by_value=True)
+    state = fields.Enum(
+        TransferState,
+        by_value=True,
+        metadata={
+            "description": "requested: its command is not answered yet. unconfirmed: it was not "
+            "answered at all, so that it may have arrived or not. taken: answered, nothing "
+            "reported yet. running, done, failed: as reported. refused, unsent: see `reason`. "
+            "nothing: the charge point has nothing to upload. cancelled: by a later request. "
+            "superseded: a later request was taken, and this one's end was never reported."
+        },
+    )
+    location = fields.String(metadata={"description": "Its password is masked."})
+    requested_by = fields.String()
+    created_at = Instant(attribute="created_at_ms")
+    answered_at = Instant(attribute="answered_at_ms", allow_none=True)
+    reported = fields.String(metadata={"description": "The last status reported."})
+    reported_at = Instant(attribute="reported_at_ms", allow_none=True)
+    ended_at = Instant(attribute="ended_at_ms", allow_none=True)
+    request_id = fields.Integer(allow_none=True)
+    retries = fields.Integer(allow_none=True)
+    retry_interval_s = fields.Integer(allow_none=True)
+    reason = fields.String()
+    hint = fields.String(metadata={"description": "What to do instead, where that is known."})
+    warnings = fields.List(fields.String())
+    history = fields.List(fields.Nested(TransferEventSchema), attribute="steps")
+
+
+class FirmwareUpdateSchema(_TransferSchema):
+    """A firmware update."""
+
+    retrieve_at = Instant(attribute="retrieve_at_ms", allow_none=True)
+    install_at = Instant(attribute="install_at_ms", allow_none=True)
+    sha256 = fields.String()
+    signing_key = fields.String()
+
+
+class LogUploadSchema(_TransferSchema):
+    """An upload of diagnostics, or of a log."""
+
+    log_type = fields.String(metadata={"description": "DiagnosticsLog or SecurityLog."})
+    oldest_at = Instant(attribute="oldest_at_ms", allow_none=True)
+    latest_at = Instant(attribute="latest_at_ms", allow_none=True)
+    file_name = fields.String(metadata={"description": "What the charge point says it uploads."})
+
+
+_UPDATES = "/charge-points/<charge_point:charge_point_id>/firmware-updates"
+_UPLOADS = "/charge-points/<charge_point:charge_point_id>/log-uploads"
+Asked = tuple[Transfer, HTTPStatus, dict[str, str]]
+
+
+@blueprint.operation(
+    "POST",
+    _UPDATES,
+    query=WaitQuery,
+    takes=NewFirmwareUpdateSchema,
+    answers=(202, FirmwareUpdateSchema),
+    also=(200, "Its command has ended within `wait`"),
+    fails=(404, 409),
+    headers=IdempotencyHeader,
+)
+def update_firmware(
+    headers: dict[str, Any], query: dict[str, Any], body: dict[str, Any], charge_point_id: str
+) -> Asked:
+    """Update the firmware of a charge point.
+
+    Answers with the update as recorded; how far it comes is reported later and read below.
+    """
+    update = FirmwareUpdate(
+        location=body["location"],
+        retrieve_at_ms=body["retrieve_at"],
+        install_at_ms=body["install_at"],
+        retries=body["retries"],
+        retry_interval_s=body["retry_interval_s"],
+        signed=Signed(str(body["signed"]).lower()),
+        signing_key=body["signing_key"],
+        sha256=body["sha256"].lower(),
+        signature=body["signature"],
+        signing_certificate=body["signing_certificate"],
+    )
+    wish = _wish(charge_point_id, headers, query, body)
+    command = parts().transfers.update_firmware(wish, update, clock.now_ms())
+    return _asked(command, query["wait"], Subject.FIRMWARE)
+
+
+@blueprint.operation(
+    "POST",
+    _UPLOADS,
+    query=WaitQuery,
+    takes=NewLogUploadSchema,
+    answers=(202, LogUploadSchema),
+    also=(200, "Its command has ended within `wait`"),
+    fails=(404, 409),
+    headers=IdempotencyHeader,
+)
+def upload_log(
+    headers: dict[str, Any], query: dict[str, Any], body: dict[str, Any], charge_point_id: str
+) -> Asked:
+    """Have a charge point upload its diagnostics or a log."""
+    upload = LogUpload(
+        location=body["location"],
+        kind=body["kind"],
+        oldest_at_ms=body["oldest_at"],
+        latest_at_ms=body["latest_at"],
+        retries=body["retries"],
+        retry_interval_s=body["retry_interval_s"],
+    )
+    wish = _wish(charge_point_id, headers, query, body)
+    command = parts().transfers.upload_log(wish, upload, clock.now_ms())
+    return _asked(command, query["wait"], Subject.LOGS)
+
+
+def _wish(
+    charge_point_id: str, headers: dict[str, Any], query: dict[str, Any], body: dict[str, Any]
+) -> Wish:
+    return Wish(
+        charge_point_id=charge_point_id,
+        requested_by=g.requested_by,
+        deadline_s=body["deadline_s"],
+        idempotency_key=headers["idempotency_key"],
+        reply_to=parts().process_id if query["wait"] else "",
+    )
+
+
+def _asked(command: Command, wait_s: float, subject: Subject) -> Asked:
+    if wait_s:
+        command = wait_for_end(parts(), command, wait_s)
+    transfer = _get(command.charge_point_id, command.command_id, subject)
+    ended = bool(wait_s) and command.state in FINAL_STATES
+    view, name = _VIEWS[subject]
+    found_by: dict[str, Any] = {name: transfer.transfer_id}
+    location = url_for(view, charge_point_id=transfer.charge_point_id, **found_by)
+    return transfer, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED, {"Location": location}
+
+
+_VIEWS = {
+    Subject.FIRMWARE: ("transfers.read_firmware_update", "update_id"),
+    Subject.LOGS: ("transfers.read_log_upload", "upload_id"),
+}
+
+
+def _get(charge_point_id: str, transfer_id: str, subject: Subject) -> Transfer:
+    return parts().stores.transfers.get(charge_point_id, transfer_id, subject)
+
+
+def _page(charge_point_id: str, query: dict[str, Any], subject: Subject) -> Page[Transfer]:
+    parts().stores.charge_points.get(charge_point_id)
+    return parts().stores.transfers.page(charge_point_id, subject, query["cursor"], query["limit"])
+
+
+@blueprint.operation(
+    "GET", _UPDATES, query=PageQuery, answers=(200, page_of(FirmwareUpdateSchema)), fails=(404,)
+)
+def list_firmware_updates(query: dict[str, Any], charge_point_id: str) -> Page[Transfer]:
+    """List a charge point's firmware updates, newest first, with what it reported of each."""
+    return _page(charge_point_id, query, Subject.FIRMWARE)
+
+
+@blueprint.operation(
+    "GET", f"{_UPDATES}/<update_id>", answers=(200, FirmwareUpdateSchema), fails=(404,)
+)
+def read_firmware_update(charge_point_id: str, update_id: str) -> Transfer:
+    """Read a firmware update."""
+    return _get(charge_point_id, update_id, Subject.FIRMWARE)
+
+
+@blueprint.operation(
+    "GET", _UPLOADS, query=PageQuery, answers=(200, page_of(LogUploadSchema)), fails=(404,)
+)
+def list_log_uploads(query: dict[str, Any], charge_point_id: str) -> Page[Transfer]:
+    """List a charge point's uploads of diagnostics and logs, newest first."""
+    return _page(charge_point_id, query, Subject.LOGS)
+
+
+@blueprint.operation("GET", f"{_UPLOADS}/<upload_id>", answers=(200, LogUploadSchema), fails=(404,))
+def read_log_upload(charge_point_id: str, upload_id: str) -> Transfer:
+    """Read an upload."""
+    return _get(charge_point_id, upload_id, Subject.LOGS)
