@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -22,7 +22,7 @@ from chargepoint.conformance.arrival import END, Arrival, Mutate, Payload
 from chargepoint.conformance.case import CheckFailed
 from chargepoint.conformance.cast import Cast
 from chargepoint.conformance.line import Line
-from chargepoint.conformance.operator import ApiUnusable, Operator, charge_point_path
+from chargepoint.conformance.operator import ApiAnswer, ApiUnusable, Operator, charge_point_path
 from chargepoint.conformance.schemas import violation
 from chargepoint.conformance.target import Target
 from chargepoint.wire import LinkLost, client_context
@@ -67,8 +67,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What of the API makes a CALL by itself of what it is told, below the charge point's path; its
-    answer has the command under `command`. It is asked to wait for the command's end."""
+    """What of the API makes CALLs by itself of what it is told, below the charge point's path. It
+    is asked to wait for their end."""
 
     method: str
     path: str
@@ -101,9 +101,10 @@ class Tool:
         self.secrets = secrets
         self.line = Line(mutate)
         self.received: Payload = {}
+        self.command_id = ""  # of the command that was settled last
         self.samples: list[Sample] = []
         self.checks: list[str] = []  # every check passed, as `step: check`
-        self.later: list[Callable[[], None]] = []  # undone at the end, last first
+        self.later: list[Callable[[], object]] = []  # undone at the end, last first
         self._mutate = mutate
         self._arrival = Arrival("nothing", {}, 0.0)
         self.steps: list[str] = []
@@ -290,6 +291,14 @@ class Tool:
 
     def settled(self, command: Command, answer: Payload | None, state: str = "answered") -> None:
         """The operator must be told how it ended, with the charge point's answer as it was."""
+        self.ended(command)
+        self.command_id = str(self.field("id"))
+        self.has("state", state)
+        if answer is not None:
+            self.has("answer", answer)
+
+    def ended(self, command: Command) -> None:
+        """Take what the API says at the end of an operation."""
         self._begin(f"{command.action}.command")
         try:
             arrival = command.end.get(timeout=COMMAND_WAIT_S + 5)
@@ -298,9 +307,6 @@ class Tool:
         if arrival is None:
             self.fail(ANSWERED, "the end of the command from the API", "nothing")
         self._take_api(arrival)
-        self.has("state", state)
-        if answer is not None:
-            self.has("answer", answer)
 
     def operation(self, action: str, wished: Payload | Resource, answer: Payload) -> Payload:
         """operate(), expect(), answer() and settled() in one: the payload of the CALL, which is
@@ -341,6 +347,16 @@ class Tool:
             self.fail(ANSWERED, "an answer of the API", str(error))
         self._take_api(Arrival(name, body, time.perf_counter(), answer.status))
         return self.received
+
+    def look_below(
+        self,
+        name: str,
+        path: str,
+        pick: Callable[[Any], Payload] | None = None,
+        until: Callable[[Payload], bool] | None = None,
+    ) -> Payload:
+        """look() at something of the charge point's."""
+        return self.look(name, charge_point_path(self.charge_point_id) + path, pick, until)
 
     def look_at_charge_point(self) -> Payload:
         return self.look("charge point", charge_point_path(self.charge_point_id))
@@ -511,24 +527,28 @@ class Tool:
     def _operate(self, command: Command, wished: Payload | Resource) -> None:
         name = f"{command.action}.command"
         try:
-            if isinstance(wished, Resource):
-                where = charge_point_path(self.charge_point_id) + wished.path
-                answer = self.operator.request(
-                    wished.method, f"{where}?wait={COMMAND_WAIT_S}", wished.body
-                )
-                body = answer.body["command"] if answer.is_ok else answer.body
-            else:
-                answer = self.operator.command(
-                    self.charge_point_id, command.action, wished, COMMAND_WAIT_S
-                )
-                body = answer.body
-            status = answer.status
+            answer = self._ask(command.action, wished)
+            status, body = answer.status, answer.body
         except ApiUnusable as error:
             status, body = 0, {"error": str(error)}
         arrival = Arrival(name, body, time.perf_counter(), status)
         command.end.set(arrival)
         if not 200 <= status < 300:
             self.line.interrupt(arrival)
+
+    def _ask(self, action: str, wished: Payload | Resource) -> ApiAnswer:
+        """The command at its end; of a resource that makes several, or none, its own answer."""
+        if not isinstance(wished, Resource):
+            return self.operator.command(self.charge_point_id, action, wished, COMMAND_WAIT_S)
+        where = charge_point_path(self.charge_point_id) + wished.path
+        wait = f"{'&' if '?' in where else '?'}wait={COMMAND_WAIT_S}"
+        answer = self.operator.request(wished.method, where + wait, wished.body)
+        if not answer.is_ok:
+            return answer
+        if "command" in answer.body:
+            return replace(answer, body=answer.body["command"])
+        command_id = answer.body.get("command_id") or answer.body.get("id")
+        return self.operator.request("GET", f"/commands/{command_id}") if command_id else answer
 
     def _write(self, frame: list[Any]) -> None:
         try:
