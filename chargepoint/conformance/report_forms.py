@@ -110,7 +110,9 @@ def _html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
         )
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
     return (
-        f'<div class="scroll"><table><caption>{escape(title)}</caption>'
+        # What scrolls must be reachable by the keyboard.
+        f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">'
+        f"<table><caption>{escape(title)}</caption>"
         f"<thead><tr>{columns}</tr></thead><tbody>\n"
         + "\n".join(lines)
         + "\n</tbody></table></div>"
