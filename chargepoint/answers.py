@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -141,8 +142,13 @@ def trigger_message(charge_point: ChargePoint, request: Payload) -> Answer:
 
 def extended_trigger_message(charge_point: ChargePoint, request: Payload) -> Answer:
     """Its firmware status is that of signed updates (white paper, L01)."""
-    if request["requestedMessage"] == "SignChargePointCertificate":
-        return Reply(ACCEPTED, then=charge_point.ask_for_certificate)
+    match request["requestedMessage"]:
+        case "SignChargePointCertificate":
+            return Reply(ACCEPTED, then=charge_point.ask_for_certificate)
+        case "FirmwareStatusNotification":
+            return Reply(ACCEPTED, then=charge_point.report_signed_firmware)
+        case "LogStatusNotification":
+            return Reply(ACCEPTED, then=charge_point.report_log)
     return trigger_message(charge_point, request)
 
 
@@ -297,6 +303,45 @@ def get_diagnostics(charge_point: ChargePoint, request: Payload) -> Answer:
     return Reply({"fileName": file_name}, then=lambda: charge_point.upload_diagnostics(location))
 
 
+def get_log(charge_point: ChargePoint, request: Payload) -> Answer:
+    """AcceptedCanceled where another upload ends for this one (white paper, N01)."""
+    running, _ = charge_point.log_upload
+    request_id = int(request["requestId"])
+    charge_point.log_upload = (request_id, "Idle")
+    answer = {
+        "status": "Accepted" if running is None else "AcceptedCanceled",
+        "filename": f"{charge_point.charge_point_id}-{request['logType']}.log",
+    }
+    return Reply(answer, then=lambda: charge_point.upload_log(request_id))
+
+
+def signed_update_firmware(charge_point: ChargePoint, request: Payload) -> Answer:
+    """InvalidCertificate for what is none; what is no signature shows after the download (white
+    paper, L01)."""
+    firmware = request["firmware"]
+    if "BEGIN CERTIFICATE" not in firmware["signingCertificate"]:
+        return {"status": "InvalidCertificate"}
+    running, _ = charge_point.signed_update
+    request_id = int(request["requestId"])
+    charge_point.signed_update = (request_id, "Idle")
+    retrieve_at = instant_of(firmware["retrieveDateTime"])
+
+    def update() -> None:
+        gevent.sleep(max(0.0, (retrieve_at - charge_point.clock()).total_seconds()))
+        charge_point.update_signed_firmware(
+            str(firmware["location"]), request_id, is_signed=_is_base64(firmware["signature"])
+        )
+
+    return Reply({"status": "Accepted" if running is None else "AcceptedCanceled"}, then=update)
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
 def _connector_for_remote_start(
     charge_point: ChargePoint, request: Payload, id_tag: str
 ) -> Connector | None:
@@ -336,6 +381,7 @@ ANSWERS: Mapping[str, Callable[[ChargePoint, Payload], Answer]] = {
     "GetDiagnostics": get_diagnostics,
     "GetInstalledCertificateIds": get_installed_certificate_ids,
     "GetLocalListVersion": get_local_list_version,
+    "GetLog": get_log,
     "InstallCertificate": install_certificate,
     "RemoteStartTransaction": remote_start_transaction,
     "RemoteStopTransaction": remote_stop_transaction,
@@ -343,6 +389,7 @@ ANSWERS: Mapping[str, Callable[[ChargePoint, Payload], Answer]] = {
     "Reset": reset,
     "SendLocalList": send_local_list,
     "SetChargingProfile": set_charging_profile,
+    "SignedUpdateFirmware": signed_update_firmware,
     "TriggerMessage": trigger_message,
     "UnlockConnector": unlock_connector,
     "UpdateFirmware": update_firmware,

@@ -89,6 +89,9 @@ class ChargePoint(Hardware):
         self.firmware_version = self.options.firmware_version
         self.firmware_status = "Idle"
         self.diagnostics_status = "Idle"
+        # The request that runs, None while none does, and what was told of it last.
+        self.signed_update: tuple[int | None, str] = (None, "Idle")
+        self.log_upload: tuple[int | None, str] = (None, "Idle")
         self.registration: str | None = None  # Accepted, Pending, Rejected
         self.refusal: Refused | LinkLost | None = None  # why the last try to connect failed
         self.answers = answers_of(self)
@@ -287,6 +290,19 @@ class ChargePoint(Hardware):
         self.diagnostics_status = status
         self.notify("DiagnosticsStatusNotification", {"status": status})
 
+    def report_signed_firmware(self) -> None:
+        """SignedFirmwareStatusNotification, as it stands (white paper, L01)."""
+        self._report_request("SignedFirmwareStatusNotification", self.signed_update)
+
+    def report_log(self) -> None:
+        """LogStatusNotification, as it stands (white paper, N01)."""
+        self._report_request("LogStatusNotification", self.log_upload)
+
+    def _report_request(self, action: str, running: tuple[int | None, str]) -> None:
+        request_id, status = running
+        named = {} if request_id is None else {"requestId": request_id}
+        self.notify(action, {"status": status, **named})
+
     def report_security_event(self, kind: str, tech_info: str = "") -> None:
         """SecurityEventNotification (white paper, A04)."""
         payload = {"type": kind, "timestamp": self.now_text()}
@@ -348,6 +364,38 @@ class ChargePoint(Hardware):
         self.wait_accepted()
         self.report_firmware("Installed")
         self.firmware_status = "Idle"
+
+    def update_signed_firmware(self, location: str, request_id: int, *, is_signed: bool) -> None:
+        """Likewise; ends where another request takes over, or for want of a signature."""
+        ready = ("SignatureVerified", "Installing", "InstallRebooting")
+        for status in (
+            "Downloading",
+            "Downloaded",
+            *(ready if is_signed else ["InvalidSignature"]),
+        ):
+            if self.signed_update[0] != request_id:
+                return
+            self.signed_update = (request_id, status)
+            self.report_signed_firmware()
+            gevent.sleep(self.options.step_s)
+        if is_signed:
+            self.firmware_version = location.rsplit("/", 1)[-1][:50] or self.firmware_version
+            self.reset("Soft")
+            self.wait_accepted()
+            self.signed_update = (request_id, "Installed")
+            self.report_signed_firmware()
+        self.report_security_event("FirmwareUpdated" if is_signed else "InvalidFirmwareSignature")
+        self.signed_update = (None, "Idle")
+
+    def upload_log(self, request_id: int) -> None:
+        """Pretend: nothing is uploaded; ends where another request takes over."""
+        for status in ("Uploading", "Uploaded"):
+            if self.log_upload[0] != request_id:
+                return
+            self.log_upload = (request_id, status)
+            self.report_log()
+            gevent.sleep(self.options.step_s)
+        self.log_upload = (None, "Idle")
 
     def upload_diagnostics(self, _location: str) -> None:
         """Pretend: nothing is uploaded."""

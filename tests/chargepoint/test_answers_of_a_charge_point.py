@@ -385,6 +385,109 @@ def test_diagnostics_are_named_and_their_upload_told(central_system, power_up):
     )
 
 
+LOG = {"requestId": 7, "logType": "SecurityLog", "log": {"remoteLocation": "ftp://127.0.0.1/in"}}
+SIGNED = {
+    "location": "http://127.0.0.1/NW-5.0",
+    "retrieveDateTime": "2026-01-01T00:00:00Z",
+    "signature": "c2lnbmF0dXJl",
+    "signingCertificate": "-----BEGIN CERTIFICATE-----",
+}
+
+
+def told(central_system, action):
+    return [(one["status"], one.get("requestId")) for one in central_system.payloads(action)]
+
+
+def test_the_upload_of_a_log_is_told_with_its_request(central_system, power_up):
+    power_up()
+
+    answer = central_system.call("GetLog", LOG)
+
+    assert answer[2] == {"status": "Accepted", "filename": "CP001-SecurityLog.log"}
+    wait_until(
+        lambda: told(central_system, "LogStatusNotification") == [("Uploading", 7), ("Uploaded", 7)]
+    )
+
+
+def test_another_log_cancels_the_upload_that_runs(central_system, power_up):
+    power_up(step_s=30.0)
+    central_system.call("GetLog", LOG)
+    wait_until(lambda: told(central_system, "LogStatusNotification") == [("Uploading", 7)])
+
+    answer = central_system.call("GetLog", {**LOG, "requestId": 8})
+
+    assert answer[2]["status"] == "AcceptedCanceled"
+    wait_until(lambda: ("Uploading", 8) in told(central_system, "LogStatusNotification"))
+
+
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        ("LogStatusNotification", "LogStatusNotification"),
+        ("FirmwareStatusNotification", "SignedFirmwareStatusNotification"),
+    ],
+)
+def test_asked_while_it_does_nothing_it_is_idle(central_system, power_up, message, action):
+    power_up()
+
+    answer = central_system.call("ExtendedTriggerMessage", {"requestedMessage": message})
+
+    assert answer[2] == {"status": "Accepted"}
+    wait_until(lambda: told(central_system, action) == [("Idle", None)])
+
+
+def test_a_signed_update_tells_its_steps_and_boots_with_the_new_version(central_system, power_up):
+    power_up()
+
+    answer = central_system.call("SignedUpdateFirmware", {"requestId": 7, "firmware": SIGNED})
+
+    assert answer[2] == {"status": "Accepted"}
+    steps = [
+        "Downloading",
+        "Downloaded",
+        "SignatureVerified",
+        "Installing",
+        "InstallRebooting",
+        "Installed",
+    ]
+    wait_until(
+        lambda: (
+            told(central_system, "SignedFirmwareStatusNotification")
+            == [(status, 7) for status in steps]
+        )
+    )
+    assert central_system.payloads("BootNotification")[-1]["firmwareVersion"] == "NW-5.0"
+    wait_until(
+        lambda: (
+            [one["type"] for one in central_system.payloads("SecurityEventNotification")]
+            == ["FirmwareUpdated"]
+        )
+    )
+
+
+def test_what_is_no_signature_shows_after_the_download(central_system, power_up):
+    power_up()
+
+    unsigned = {**SIGNED, "signature": "none!"}
+    central_system.call("SignedUpdateFirmware", {"requestId": 7, "firmware": unsigned})
+
+    wait_until(
+        lambda: (
+            told(central_system, "SignedFirmwareStatusNotification")
+            == [(status, 7) for status in ("Downloading", "Downloaded", "InvalidSignature")]
+        )
+    )
+
+
+def test_what_is_no_certificate_is_refused(central_system, power_up):
+    power_up()
+
+    firmware = {**SIGNED, "signingCertificate": "none"}
+    answer = central_system.call("SignedUpdateFirmware", {"requestId": 7, "firmware": firmware})
+
+    assert answer[2] == {"status": "InvalidCertificate"}
+
+
 def test_unlocking_ends_the_session(central_system, power_up):
     charge_point = power_up()
     charge_point.start_transaction(1, "ALICE")

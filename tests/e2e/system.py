@@ -133,7 +133,7 @@ class Api:
             connection.request(
                 method,
                 path,
-                None if body is None else json.dumps(body),
+                body if body is None or isinstance(body, bytes) else json.dumps(body),
                 {
                     "Authorization": f"Bearer {self._key}",
                     "Content-Type": "application/json",
