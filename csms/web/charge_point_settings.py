@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from csms import clock
 from csms.domain.charge_point import Admission, ChargePoint
 from csms.domain.credentials import (
     KEY_BYTES_MAX,
@@ -13,6 +14,7 @@ from csms.domain.credentials import (
     hash_key,
     read_authorization_key,
 )
+from csms.domain.local_list import SOURCE_RULE, read_source
 from csms.errors import FieldError
 from csms.web.parts import WebParts
 
@@ -41,6 +43,7 @@ def create(parts: WebParts, wishes: Mapping[str, Any], now_ms: int) -> tuple[Cha
     key = Key("", None) if profile == 0 else _key(parts, given or GENERATE)
     record = ChargePoint(created_at_ms=now_ms, key_hash=key.stored, **wishes)
     parts.stores.charge_points.create(record)
+    _watch(parts, wishes, record.charge_point_id, now_ms)
     parts.stores.changed.add(record.charge_point_id)
     return record, key
 
@@ -66,6 +69,7 @@ def change(parts: WebParts, charge_point_id: str, wishes: Mapping[str, Any]) -> 
             "authorization_key", f"is needed for security_profile {profile}; give one or {GENERATE}"
         )
     parts.stores.charge_points.update(charge_point_id, **changes)
+    _watch(parts, changes, charge_point_id, clock.now_ms())
     parts.stores.changed.add(charge_point_id)
     if key is not None or profile != record.security_profile:
         parts.evict(charge_point_id)
@@ -78,6 +82,20 @@ def delete(parts: WebParts, charge_point_id: str) -> None:
     parts.evict(charge_point_id)
     parts.stores.charge_points.delete(charge_point_id)
     parts.stores.changed.add(charge_point_id)
+
+
+def _watch(parts: WebParts, changes: Mapping[str, Any], charge_point_id: str, now_ms: int) -> None:
+    """The sweep finds out itself whom it need not look at any more."""
+    if "local_list" in changes or "local_list_auto_sync" in changes:
+        parts.stores.local_lists.watch(charge_point_id, now_ms)
+
+
+def local_list_of(text: str) -> str:
+    """Raises FieldError."""
+    source = read_source(text.strip())
+    if source is None:
+        raise FieldError("local_list", SOURCE_RULE)
+    return source
 
 
 def admission_of(text: str) -> Admission:

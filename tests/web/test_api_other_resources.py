@@ -18,6 +18,7 @@ def test_id_tag_is_entered_read_changed_and_deleted(api):
         "parent_id_tag": "FLEET",
         "expires_at": "2030-01-01T01:00:00+01:00",
         "max_active_transactions": 2,
+        "tag_groups": ["night", "staff"],
     }
 
     created = api.post(TAGS, json=entered)
@@ -41,7 +42,22 @@ def test_id_tag_is_accepted_without_limits_unless_said_otherwise(api):
         "parent_id_tag": None,
         "expires_at": None,
         "max_active_transactions": None,
+        "tag_groups": [],
     }
+
+
+def test_tag_groups_are_lower_case_each_once_and_lead_to_their_tags(api):
+    created = api.post(TAGS, json={"id_tag": "A", "tag_groups": ["Staff", "staff", "NIGHT"]})
+    api.post(TAGS, json={"id_tag": "B", "tag_groups": ["night"]})
+    assert created.json["tag_groups"] == ["night", "staff"]
+
+    def listed(group):
+        return [tag["id_tag"] for tag in api.get(f"{TAGS}?tag_group={group}").json["items"]]
+
+    assert (listed("STAFF"), listed("night"), listed("nobody")) == (["A"], ["A", "B"], [])
+    assert api.patch(f"{TAGS}/A", json={"tag_groups": []}).json["tag_groups"] == []
+    assert (listed("staff"), listed("night")) == ([], ["B"])
+    assert api.get(f"{TAGS}?tag_group=a b").status_code == 422
 
 
 @pytest.mark.parametrize("id_tag", ["a//b", "a/b?c#d", "../x", "100%", "a b", "é"])
@@ -67,6 +83,10 @@ def test_any_printable_id_tag_has_an_address(api, id_tag):
         ({"id_tag": "A", "expires_at": "0001-01-01T00:00:00+14:00"}, "expires_at"),
         ({"id_tag": "A", "max_active_transactions": 0}, "max_active_transactions"),
         ({"id_tag": "A", "limit": 1}, "limit"),
+        ({"id_tag": "A", "tag_groups": "staff"}, "tag_groups"),
+        ({"id_tag": "A", "tag_groups": ["fine", "a b"]}, "tag_groups.1"),
+        ({"id_tag": "A", "tag_groups": [5]}, "tag_groups.0"),
+        ({"id_tag": "A", "tag_groups": [f"g{n}" for n in range(21)]}, "tag_groups"),
     ],
 )
 def test_bad_id_tag_is_named(api, body, field):

@@ -10,6 +10,7 @@ from marshmallow.validate import Length, Range
 from csms import clock
 from csms.domain.charge_point import ID_RULE, Admission, RegistrationStatus, is_charge_point_id
 from csms.domain.connector import ChargePointStatus
+from csms.domain.local_list import SOURCE_RULE, read_source
 from csms.state.pages import Page
 from csms.web import charge_point_settings, charge_point_state
 from csms.web.api.blueprint import ApiBlueprint
@@ -35,6 +36,16 @@ def _offered_profile(profile: int) -> None:
 def _charge_point_id(text: str) -> None:
     if not is_charge_point_id(text):
         raise ValidationError(f"must have {ID_RULE}")
+
+
+class LocalListSource(fields.String):
+    """`none`, `all` or `group:<name>`."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        source = read_source(super()._deserialize(value, *args, **kwargs) or "")
+        if source is None:
+            raise ValidationError(SOURCE_RULE)
+        return source
 
 
 def _seconds(low: int, high: int, meaning: str) -> fields.Integer:
@@ -90,6 +101,23 @@ class ChargePointSettingsSchema(Schema):
         metadata={
             "description": "The CN of its client certificates. Empty: what its BootNotification "
             "says; enter it where a charge point must not be able to claim another's."
+        },
+    )
+
+    local_list = LocalListSource(
+        metadata={
+            "description": "Which id tags make its local authorization list: `none`, `all`, or "
+            "`group:<name>` for those of a tag group. Nothing is sent before a sync. `none` sends "
+            "nothing any more; what the charge point has, it keeps.",
+            "example": "group:staff",
+        },
+    )
+    local_list_auto_sync = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={
+            "description": "After a change of its tags the list is synced by itself, within some "
+            "minutes, while the charge point is connected, accepted and not quiet."
         },
     )
 
@@ -188,6 +216,8 @@ class ChargePointSchema(Schema):
     call_timeout_s = fields.Integer(attribute="record.call_timeout_s", allow_none=True)
     assume_ocpp16 = fields.Boolean(attribute="record.assume_ocpp16")
     quiet = fields.Boolean(attribute="record.quiet")
+    local_list = fields.String(attribute="record.local_list")
+    local_list_auto_sync = fields.Boolean(attribute="record.local_list_auto_sync")
     serial_number = fields.String(attribute="record.serial_number")
     created_at = Instant(attribute="record.created_at_ms")
     booted_at = Instant(attribute="record.booted_at_ms", allow_none=True)

@@ -4,10 +4,17 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import url_for
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, post_load
 from marshmallow.validate import Length, Range
 
 from csms.domain.authorization import IdTag, TagStatus
+from csms.domain.local_list import (
+    ALL,
+    GROUP_PREFIX,
+    GROUP_RULE,
+    GROUPS_PER_TAG_MAX,
+    read_group,
+)
 from csms.state.pages import Page
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.fields import Instant, PageQuery, page_of, printable
@@ -28,15 +35,44 @@ def _id_tag(**kwargs: Any) -> fields.String:
     return fields.String(validate=[_CI_STRING_20, printable, unpadded], **kwargs)
 
 
+class TagGroup(fields.String):
+    """The name of a tag group, in lower case."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        name = read_group(super()._deserialize(value, *args, **kwargs) or "")
+        if name is None:
+            raise ValidationError(f"must have {GROUP_RULE}")
+        return name
+
+
 class IdTagChangesSchema(Schema):
     """What may be changed of an id tag."""
+
+    @post_load
+    def tuple_of_groups(self, given: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if "tag_groups" in given:
+            given["tag_groups"] = tuple(sorted(set(given["tag_groups"])))
+        return given
 
     status = fields.Enum(
         TagStatus,
         by_value=True,
         error_messages={"unknown": f"must be one of {', '.join(TagStatus)}"},
     )
-    parent_id_tag = _id_tag(allow_none=True, metadata={"description": "Its group."})
+    parent_id_tag = _id_tag(
+        allow_none=True,
+        metadata={"description": "Its group in OCPP's sense: members may stop for each other."},
+    )
+    tag_groups = fields.List(
+        TagGroup(),
+        validate=Length(max=GROUPS_PER_TAG_MAX, error=f"must be {GROUPS_PER_TAG_MAX} at most"),
+        metadata={
+            "description": "Names by which tags are assigned to the local authorization lists of "
+            f"charge points (their `local_list`): {GROUP_RULE}. Not OCPP's parentIdTag, and never "
+            "sent to a charge point.",
+            "example": ["staff"],
+        },
+    )
     expires_at = Instant(
         attribute="expires_at_ms",
         allow_none=True,
@@ -60,12 +96,15 @@ class IdTagsQuery(PageQuery):
     prefix = fields.String(
         load_default="", validate=Length(0, 20), metadata={"description": "Those that begin so."}
     )
+    tag_group = TagGroup(load_default=None, metadata={"description": "Those of a tag group."})
 
 
 @blueprint.operation("GET", "/id-tags", query=IdTagsQuery, answers=(200, page_of(IdTagSchema)))
 def list_id_tags(query: dict[str, Any]) -> Page[IdTag]:
     """List id tags, in their order."""
-    return parts().stores.id_tags.page(query["cursor"], query["limit"], query["prefix"])
+    group = query["tag_group"]
+    source = ALL if group is None else f"{GROUP_PREFIX}{group}"
+    return parts().stores.id_tags.page(query["cursor"], query["limit"], query["prefix"], source)
 
 
 @blueprint.operation(

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from csms import clock
 from csms.domain.charge_point import ID_RULE, Admission, is_charge_point_id
+from csms.domain.local_list import ALL, GROUP_PREFIX, NO_LIST
 from csms.domain.transaction import Transaction
 from csms.errors import ChargePointExists, FieldError
 from csms.state.messages import Message
@@ -90,6 +91,15 @@ def _wishes(form: Any) -> dict[str, Any]:
     }
 
 
+def _list_wishes(form: Any) -> dict[str, Any]:
+    if "local_list" not in form:
+        return {}
+    return {
+        "local_list": charge_point_settings.local_list_of(form["local_list"]),
+        "local_list_auto_sync": form.get("local_list_auto_sync") == "yes",
+    }
+
+
 @blueprint.get("/charge-points/<charge_point:charge_point_id>")
 def page(charge_point_id: str) -> str:
     return render_charge_point(charge_point_id)
@@ -148,18 +158,26 @@ def settings(charge_point_id: str) -> str:
 
 
 def _settings_form(charge_point_id: str, error: Exception | None) -> str:
+    record = parts().stores.charge_points.get(charge_point_id)
+    sources = [f"{GROUP_PREFIX}{name}" for name in parts().stores.id_tags.groups()]
+    # A group that has lost its tags, or has none yet, stays assigned.
+    if record.local_list not in {NO_LIST, ALL, *sources}:
+        sources.append(record.local_list)
+    sources = [NO_LIST, ALL, *sources]
     return render_template(
         "charge_point_settings.html",
-        record=parts().stores.charge_points.get(charge_point_id),
+        record=record,
         error=error,
         admissions=Admission,
+        local_list_sources=sources,
     )
 
 
 @blueprint.post("/charge-points/<charge_point:charge_point_id>/settings")
 def change(charge_point_id: str) -> Response | tuple[str, int]:
     try:
-        charge_point_settings.change(parts(), charge_point_id, _wishes(request.form))
+        wishes = {**_wishes(request.form), **_list_wishes(request.form)}
+        charge_point_settings.change(parts(), charge_point_id, wishes)
     except FieldError as error:
         return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
     flash("Saved.")

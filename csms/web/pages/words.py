@@ -12,6 +12,7 @@ from csms.clock import text_of
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.command import Command, CommandState
 from csms.domain.connector import ChargePointStatus
+from csms.domain.local_list import ListState
 from csms.domain.reservation import Reservation, ReservationState
 from csms.web.charge_point_state import ChargePointState, ConnectorState
 from csms.web.parts import parts
@@ -122,6 +123,31 @@ def charge_point_badge(state: ChargePointState) -> Badge:
         main = next((c for c in state.connectors if c.connector_id > 0), None)
         return connector_badge(main) if main else SILENT
     return next((_STATUSES[status] for status in _PRECEDENCE if status in reported), SILENT)
+
+
+_LIST_STATES = {
+    ListState.NONE: Badge("None assigned", "off", "minus", "This system sends it no local list."),
+    ListState.IN_STEP: Badge(
+        "In step", "available", "check", "It has acknowledged exactly what it should have."
+    ),
+    ListState.OUT_OF_STEP: Badge(
+        "Out of step", "paused", "warning", "What it has is not what it should have."
+    ),
+    ListState.SYNCING: Badge("Syncing", "busy", "hourglass", "A sync runs."),
+    ListState.FAILED: Badge(
+        "Failed", "faulted", "warning", "The last sync failed; somebody must look."
+    ),
+    ListState.NOT_SUPPORTED: Badge(
+        "Not supported", "off", "minus", "The charge point says that it has no local list."
+    ),
+    ListState.INTERRUPTED: Badge(
+        "Interrupted", "paused", "warning", "Nobody knows whether the last message was taken."
+    ),
+}
+
+
+def local_list_badge(state: ListState) -> Badge:
+    return _LIST_STATES[state]
 
 
 # Statuses of confirmations that say more in a sentence than by their name (OCPP 1.6, chapter 7).
@@ -255,6 +281,7 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(
         charge_point_badge=charge_point_badge,
         connector_badge=connector_badge,
+        local_list_badge=local_list_badge,
         reservation_badge=reservation_badge,
         outcome=outcome,
         total_power=total_power,
