@@ -13,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from csms import jobs, logs
 from csms.commands.before_queueing import BEFORE_QUEUEING
+from csms.commands.certificate_authority import authority_of
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
@@ -66,6 +67,7 @@ class WebProcess:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        authority_of(settings)  # whatever is wrong with it stops the start
         self.process_id = new_process_id()
         self.link = MultiplexedLink(settings.redis_url, name=self.process_id)
         self.blocking_link = MultiplexedLink(

@@ -256,6 +256,12 @@ class Settings:
     log_level: str
     log_format: str
 
+    @property
+    def chosen_authority(self) -> str:
+        """Who signs the certificates of charge points: built-in, manual, or an address."""
+        by_default = "built-in" if self.certificate_authority_key else "manual"
+        return self.certificate_authority or by_default
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Empty variables count as unset. Raises ConfigurationError, naming the variable."""

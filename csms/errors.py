@@ -78,6 +78,15 @@ class FieldError(CSMSError):
         self.problem = problem
 
 
+class CertificateRequestClosed(CSMSError):
+    """A chain for a request that waits for none: state says what became of it."""
+
+    def __init__(self, request_id: str, state: str) -> None:
+        super().__init__(f"The certificate request {request_id} waits for no chain: it is {state}.")
+        self.request_id = request_id
+        self.state = state
+
+
 class IdempotencyConflict(CSMSError):
     def __init__(self) -> None:
         super().__init__(

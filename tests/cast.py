@@ -58,6 +58,7 @@ class Line:
     def __init__(self, stores, record=CP001, process_id="process-1", now_ms=NOON_MS):
         self.stores = stores
         self.record = record
+        self.settings = SETTINGS
         connected = stores.presences.connect(
             record.charge_point_id, process_id, now_ms, "127.0.0.1", secure=False
         )
@@ -82,7 +83,7 @@ class Line:
         return self.answer(call, now_ms)
 
     def answer(self, call, now_ms=NOON_MS):
-        reply = answer(call, CallContext(self.owned, self.stores, SETTINGS, now_ms))
+        reply = answer(call, CallContext(self.owned, self.stores, self.settings, now_ms))
         self.stores.charge_points.write_moves()  # what the process does a few times a second
         frame = orjson.loads(encode(reply))
         assert frame[1] == call.unique_id

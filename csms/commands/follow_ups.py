@@ -8,11 +8,13 @@ calls it again where a process died in between: every follow-up must be idempote
 from collections.abc import Callable, Mapping
 
 from csms.commands import (
+    certificate_signing,
     charging_profiles,
     composite_schedules,
     configuration,
     local_lists,
     reservations,
+    root_certificates,
     transfers,
 )
 from csms.commands.sequel import Sequel
@@ -22,13 +24,17 @@ FollowUp = Callable[[Command, Sequel], None]
 
 FOLLOW_UPS: Mapping[str, tuple[FollowUp, ...]] = {
     "CancelReservation": (reservations.after_end,),
+    "CertificateSigned": (certificate_signing.after_signed,),
     "ChangeConfiguration": (configuration.after_change,),
     "ClearChargingProfile": (charging_profiles.after_clearing,),
+    "DeleteCertificate": (root_certificates.after_delete,),
     "GetCompositeSchedule": (composite_schedules.after_asking,),
     "GetConfiguration": (configuration.after_get,),
     "GetDiagnostics": (transfers.after_command,),
+    "GetInstalledCertificateIds": (root_certificates.after_list,),
     "GetLocalListVersion": (local_lists.after_get_version,),
     "GetLog": (transfers.after_command,),
+    "InstallCertificate": (root_certificates.after_install,),
     "RemoteStartTransaction": (charging_profiles.after_bringing,),
     "ReserveNow": (reservations.after_end,),
     "SendLocalList": (local_lists.after_send,),

@@ -5,12 +5,13 @@ Each sweep looks at a bounded number of records a time, and what it does may be 
 
 from collections.abc import Callable
 
-from csms.commands import local_lists, reservations
+from csms.commands import certificate_signing, local_lists, reservations
 from csms.commands.sequel import Sequel
 
 Sweep = Callable[[Sequel], None]
 
 SWEEPS: tuple[Sweep, ...] = (
+    certificate_signing.sweep,
     local_lists.sweep_syncs,
     local_lists.sweep_watched,
     reservations.sweep,

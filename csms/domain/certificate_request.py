@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 from cryptography import x509
@@ -19,6 +20,34 @@ from csms.domain.charge_point import ChargePoint
 CSR_MAX = 5_500
 CHAIN_MAX = 10_000
 COMMON_NAME_MAX = 64
+
+
+class RequestState(StrEnum):
+    # The charge point was told that it can be processed; nobody has signed yet.
+    RECEIVED = "received"
+    SIGNED = "signed"
+    # CertificateSigned is on its way.
+    SENT = "sent"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    # There will be no certificate of this request; the reason says why.
+    FAILED = "failed"
+    # The charge point was told that it can't be processed.
+    REFUSED = "refused"
+
+
+class CertificateState(StrEnum):
+    """Of a certificate that was signed for a charge point."""
+
+    # Signed; what the charge point says of it is not known.
+    ISSUED = "issued"
+    # The charge point took it, and has not used it yet.
+    PENDING = "pending"
+    ACTIVE = "active"
+    # A newer one was used.
+    SUPERSEDED = "superseded"
+    # The charge point did not take it.
+    REJECTED = "rejected"
 
 
 class UnacceptableRequest(ValueError):
@@ -91,8 +120,8 @@ def judge_request(text: str, expected: ExpectedSubject, rule: SubjectRule) -> Ce
         key = csr.public_key()
         is_signed = csr.is_signature_valid
         asked_name, asked_organisation = common_name(csr.subject), organisation(csr.subject)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise UnacceptableRequest(f"the CSR can't be read ({error})") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise UnacceptableRequest("the CSR can't be read: it must be PKCS#10 in PEM") from None
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise UnacceptableRequest("the key must be RSA or EC")
     if not is_strong(key):
@@ -153,8 +182,8 @@ def check_chain(
     try:
         facts = facts_of(leaf)
         key = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UnusableChain(f"the first certificate can't be read ({error})") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableChain("the first certificate can't be read") from None
     if key != request.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
         raise UnusableChain(
             "the first certificate is not for the key of the CSR: the charge point's comes first"

@@ -51,8 +51,8 @@ def read_pem(text: str, field: str) -> tuple[x509.Certificate, ...]:
         raise FieldError(field, f"must hold {CERTIFICATES_MAX} certificates at most")
     try:
         return tuple(x509.load_pem_x509_certificates(text.encode("ascii")))
-    except ValueError as error:
-        raise FieldError(field, f"is no certificate that can be read ({error})") from None
+    except ValueError:
+        raise FieldError(field, "is no certificate that can be read") from None
 
 
 def tidied_pem(text: str) -> str:
@@ -126,8 +126,8 @@ def _problems(certificate: x509.Certificate, now: datetime) -> Iterator[str]:
         constraints = _extension(certificate, x509.BasicConstraints)
         usage = _extension(certificate, x509.KeyUsage)
         strong = is_strong(certificate.public_key())
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        yield f"it can't be read in full ({error})"
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        yield "it can't be read in full"
         return
     if constraints is None or not constraints.ca:
         yield "it is not the certificate of an authority (basicConstraints)"

@@ -16,6 +16,7 @@ from csms.handlers import (
     log_status_notification,
     meter_values,
     security_event_notification,
+    sign_certificate,
     signed_firmware_status_notification,
     start_transaction,
     status_notification,
@@ -26,14 +27,12 @@ from csms.logs import get_logger
 from csms.protocol.call_errors import (
     InternalError,
     NotImplemented_,
-    NotSupported,
     OCPPError,
     SecurityError,
 )
 from csms.protocol.confirmations import Confirmation
 from csms.protocol.frames import Call, CallError, CallResult
 from csms.protocol.requests import read
-from csms.protocol.schemas import FROM_CHARGE_POINT
 
 log = get_logger(__name__)
 
@@ -51,6 +50,7 @@ ROUTES: Mapping[str, Handler] = {
     "MeterValues": meter_values.handle,
     "SecurityEventNotification": security_event_notification.handle,
     "SignedFirmwareStatusNotification": signed_firmware_status_notification.handle,
+    "SignCertificate": sign_certificate.handle,
     "StartTransaction": start_transaction.handle,
     "StatusNotification": status_notification.handle,
     "StopTransaction": stop_transaction.handle,
@@ -90,7 +90,7 @@ def answer(call: Call, context: CallContext) -> CallResult | CallError:
 def _confirm(call: Call, context: CallContext) -> Confirmation:
     handler = ROUTES.get(call.action)
     if handler is None:
-        raise NotSupported() if call.action in FROM_CHARGE_POINT else NotImplemented_()
+        raise NotImplemented_
     _check_registration(call.action, context)
     request, deviations = read(call.action, call.payload)
     if deviations:

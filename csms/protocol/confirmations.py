@@ -65,6 +65,16 @@ class Heartbeat:
 
 
 @frame_value
+class SignCertificate:
+    """status: Accepted or Rejected, whether it can be processed; the certificate comes later."""
+
+    status: str
+
+    def payload(self) -> dict[str, Any]:
+        return {"status": self.status}
+
+
+@frame_value
 class StartTransaction:
     transaction_id: int
     id_tag_info: IdTagInfo
@@ -92,6 +102,7 @@ Confirmation = (
     | BootNotification
     | DataTransfer
     | Heartbeat
+    | SignCertificate
     | StartTransaction
     | StopTransaction
 )

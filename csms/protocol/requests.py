@@ -89,6 +89,13 @@ class SignedFirmwareStatusNotification:
 
 
 @frame_value
+class SignCertificate:
+    """csr: in PEM, as sent."""
+
+    csr: str
+
+
+@frame_value
 class StartTransaction:
     """meter_start_wh and timestamp None: they were missing or of no use."""
 
@@ -133,6 +140,7 @@ Request = (
     | MeterValues
     | SecurityEventNotification
     | SignedFirmwareStatusNotification
+    | SignCertificate
     | StartTransaction
     | StatusNotification
     | StopTransaction
@@ -207,6 +215,7 @@ _READERS: Mapping[str, _Reader] = dict(
             Policy(defaults={"type": "", "timestamp": None}),
             lambda p: SecurityEventNotification(p["type"], p["timestamp"], p.get("techInfo", "")),
         ),
+        _reader("SignCertificate", _STRICT, lambda p: SignCertificate(p["csr"])),
         _reader(
             "SignedFirmwareStatusNotification",
             Policy(defaults={}, strict_enums=frozenset({"status"})),

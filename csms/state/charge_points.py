@@ -8,12 +8,18 @@ import orjson
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
 from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
 from csms.errors import ChargePointExists, ChargePointUnknown
-from csms.state import charging_profiles, keys, reservations
+from csms.state import (
+    certificate_requests,
+    certificates,
+    charging_profiles,
+    keys,
+    reservations,
+    security_events,
+)
 from csms.state.fence import write_fenced
 from csms.state.link import Argument, Command, Link, Script
 from csms.state.pages import Page, pairs
 from csms.state.records import UPDATE
-from csms.state.security_events import forget_commands
 from csms.state.transfers import keys_of as keys_of_transfers
 
 _PROMOTE_KEY = Script(
@@ -138,6 +144,10 @@ class ChargePoints:
         command_ids = self._link.call("ZRANGE", keys.commands_of(charge_point_id), 0, -1)
         event_ids = self._link.call("ZRANGE", keys.security_events_of(charge_point_id), 0, -1)
         reservation_ids = self._link.call("ZRANGE", keys.reservations_of(charge_point_id), 0, -1)
+        request_ids = self._link.call(
+            "ZRANGE", keys.certificate_requests_of(charge_point_id), 0, -1
+        )
+        fingerprints = self._link.call("ZRANGE", keys.certificates_of(charge_point_id), 0, -1)
         members = [f"{charge_point_id}/{number}" for number in range(CONNECTOR_MAX + 1)]
         indexes: list[Command] = [
             ("SREM", keys.connectors_in(status), *members) for status in ChargePointStatus
@@ -164,17 +174,26 @@ class ChargePoints:
                 keys.reservations_of(charge_point_id),
                 keys.active_reservations(charge_point_id),
                 *keys_of_transfers(self._link, charge_point_id),
+                keys.certificate_requests_of(charge_point_id),
+                keys.open_certificate_request(charge_point_id),
+                *[keys.certificate_request(charge_point_id, one) for one in request_ids],
+                keys.certificates_of(charge_point_id),
+                *[keys.certificate(charge_point_id, one) for one in fingerprints],
+                keys.installed_certificates(charge_point_id),
+                keys.certificate_installations(charge_point_id),
                 keys.security_events_of(charge_point_id),
                 *[keys.security_event(charge_point_id, event_id) for event_id in event_ids],
                 *charging_profiles.keys_of(self._link, charge_point_id),
             ),
             *indexes,
-            *(forget_commands(event_ids) if event_ids else ()),
             *(
                 reservations.forget_commands(charge_point_id, reservation_ids)
                 if reservation_ids
                 else ()
             ),
+            *(security_events.forget_commands(event_ids) if event_ids else ()),
+            *(certificate_requests.forget_commands(request_ids) if request_ids else ()),
+            *(certificates.forget_commands(fingerprints) if fingerprints else ()),
         )
 
     def page(self, cursor: str | None, limit: int, prefix: str = "") -> Page[ChargePoint]:

@@ -162,6 +162,34 @@ def local_list_target(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:local-list-target"
 
 
+def certificate_requests_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:certificate-requests"
+
+
+def certificate_request(charge_point_id: str, request_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:certificate-request:{request_id}"
+
+
+def open_certificate_request(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:open-certificate-request"
+
+
+def certificates_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:certificates"
+
+
+def certificate(charge_point_id: str, fingerprint: str) -> str:
+    return f"csms:{{{charge_point_id}}}:certificate:{fingerprint}"
+
+
+def installed_certificates(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:installed-certificates"
+
+
+def certificate_installations(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:certificate-installations"
+
+
 CHARGE_POINTS = "csms:charge-points"
 CHARGE_POINT_IDS = "csms:charge-point-ids"
 CHARGING_PROFILE_TEMPLATES = "csms:charging-profile-templates"
@@ -179,6 +207,11 @@ COMMANDS_DUE = "csms:commands-due"
 WAITING_OUTBOXES = "csms:waiting-outboxes"
 COMMAND_OWNERS = "csms:command-owners"
 REFUSALS = "csms:refusals"
+CERTIFICATE_REQUESTS = "csms:certificate-requests"
+CERTIFICATE_REQUESTS_DUE = "csms:certificate-requests-due"
+CERTIFICATE_REQUEST_OWNERS = "csms:certificate-request-owners"
+CERTIFICATE_OWNERS = "csms:certificate-owners"
+CERTIFICATES_IN_FORCE = "csms:certificates-in-force"
 SECURITY_EVENTS = "csms:security-events"
 OPEN_SECURITY_EVENTS = "csms:open-security-events"
 SECURITY_EVENT_OWNERS = "csms:security-event-owners"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from csms.state.certificate_requests import CertificateRequests
+from csms.state.certificates import Certificates
 from csms.state.charge_points import ChargePoints
 from csms.state.charging_profile_templates import ChargingProfileTemplates
 from csms.state.charging_profiles import ChargingProfiles
@@ -9,6 +11,7 @@ from csms.state.commands import Commands
 from csms.state.configurations import Configurations
 from csms.state.events import ChangedChargePoints, Events
 from csms.state.id_tags import IdTags
+from csms.state.installed_certificates import InstalledCertificates
 from csms.state.link import Link
 from csms.state.local_lists import LocalLists
 from csms.state.messages import Messages
@@ -25,6 +28,8 @@ from csms.state.transfers import Transfers
 @dataclass(frozen=True, slots=True)
 class Stores:
     link: Link
+    certificate_requests: CertificateRequests
+    certificates: Certificates
     charge_points: ChargePoints
     charging_profiles: ChargingProfiles
     charging_profile_templates: ChargingProfileTemplates
@@ -34,6 +39,7 @@ class Stores:
     changed: ChangedChargePoints
     id_tags: IdTags
     local_lists: LocalLists
+    installed_certificates: InstalledCertificates
     messages: Messages
     overviews: Overviews
     presences: Presences
@@ -49,6 +55,8 @@ class Stores:
     def behind(cls, link: Link, message_log_length: int) -> "Stores":
         return cls(
             link=link,
+            certificate_requests=CertificateRequests(link),
+            certificates=Certificates(link),
             charge_points=ChargePoints(link),
             charging_profiles=ChargingProfiles(link),
             charging_profile_templates=ChargingProfileTemplates(link),
@@ -58,6 +66,7 @@ class Stores:
             changed=ChangedChargePoints(),
             id_tags=IdTags(link),
             local_lists=LocalLists(link),
+            installed_certificates=InstalledCertificates(link),
             messages=Messages(link, message_log_length),
             overviews=Overviews(link),
             presences=Presences(link),

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from csms.errors import (
     AlreadyExists,
+    CertificateRequestClosed,
     ChargePointExists,
     ChargePointNotConnected,
     ChargePointUnknown,
@@ -56,6 +57,7 @@ class MalformedBody(CSMSError):
 
 STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     AlreadyExists: HTTPStatus.CONFLICT,
+    CertificateRequestClosed: HTTPStatus.CONFLICT,
     ChargePointExists: HTTPStatus.CONFLICT,
     ChargePointNotConnected: HTTPStatus.CONFLICT,
     ChargePointUnknown: HTTPStatus.NOT_FOUND,

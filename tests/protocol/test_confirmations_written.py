@@ -27,11 +27,16 @@ WRITTEN = [
     ],
     ("Heartbeat", confirmations.Heartbeat(NOON_MS)),
     *[
+        ("SignCertificate", confirmations.SignCertificate(status))
+        for status in ("Accepted", "Rejected")
+    ],
+    *[
         (action, confirmations.Empty())
         for action in (
             "DiagnosticsStatusNotification",
             "FirmwareStatusNotification",
             "MeterValues",
+            "SecurityEventNotification",
             "StatusNotification",
         )
     ],

@@ -69,6 +69,7 @@ READ = {
         {"status": "Installed", "requestId": 7},
         requests.SignedFirmwareStatusNotification("Installed", 7),
     ),
+    "SignCertificate": ({"csr": "PEM"}, requests.SignCertificate("PEM")),
     "StopTransaction": (
         {
             "transactionId": 7,

@@ -1,0 +1,236 @@
+"""Certificates that were signed for charge points: which one is in force, and whose each is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from csms.domain.certificate_facts import CertificateFacts
+from csms.domain.certificate_request import CertificateState
+from csms.domain.security_event import own_event
+from csms.state import keys
+from csms.state.link import Command, Link, Script
+from csms.state.pages import pairs
+from csms.state.security_events import SecurityEvents
+
+KEPT_PER_CHARGE_POINT = 20
+
+_ISSUE = Script(
+    "issue-certificate",
+    """
+    -- KEYS: 1 record, 2 certificates of the charge point
+    -- ARGV: 1 fingerprint, 2 now, 3 kept, 4 key prefix of records, 5.. fields and values
+    -- Answers the fingerprints of those that had to leave for it.
+    if redis.call('EXISTS', KEYS[1]) == 1 then return {} end
+    redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+    redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+    local gone = {}
+    for _, other in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1 - tonumber(ARGV[3]))) do
+      if redis.call('HGET', ARGV[4] .. other, 'state') ~= 'active' then
+        redis.call('DEL', ARGV[4] .. other)
+        redis.call('ZREM', KEYS[2], other)
+        gone[#gone + 1] = other
+      end
+    end
+    return gone
+    """,
+)
+_ANSWERED = Script(
+    "answer-certificate",
+    """
+    -- KEYS[1] record; ARGV[1] its new state. Once it was used it is not only pending any more.
+    local state = redis.call('HGET', KEYS[1], 'state')
+    if state ~= 'issued' and state ~= 'pending' and state ~= 'rejected' then return 0 end
+    redis.call('HSET', KEYS[1], 'state', ARGV[1])
+    return 1
+    """,
+)
+_USE = Script(
+    "use-certificate",
+    """
+    -- KEYS: 1 record, 2 certificates of the charge point
+    -- ARGV: 1 fingerprint, 2 now, 3 key prefix of records
+    -- Answers what it was before, and the fingerprints of those it supersedes.
+    local was = redis.call('HGET', KEYS[1], 'state')
+    if not was then return {''} end
+    if was == 'rejected' then return {was} end
+    redis.call('HSET', KEYS[1], 'last_used_at_ms', ARGV[2])
+    if was == 'active' then return {was} end
+    local mine = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
+    local rows = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+    local superseded, newer = {}, false
+    for i = 1, #rows, 2 do
+      if rows[i] ~= ARGV[1] then
+        local state = redis.call('HGET', ARGV[3] .. rows[i], 'state')
+        if tonumber(rows[i + 1]) > mine then
+          newer = newer or state == 'active'
+        elseif state ~= 'rejected' and state ~= 'superseded' then
+          superseded[#superseded + 1] = rows[i]
+        end
+      end
+    end
+    -- An older one that comes back, since the charge point fell back to it, does not replace the
+    -- newer one.
+    if newer then return {was} end
+    redis.call('HSET', KEYS[1], 'state', 'active', 'used_at_ms', ARGV[2])
+    for _, other in ipairs(superseded) do
+      redis.call('HSET', ARGV[3] .. other, 'state', 'superseded')
+    end
+    return {was, ARGV[1], unpack(superseded)}
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCertificate:
+    """serial_number, fingerprint (SHA-256): in hex. used_at_ms: when it was used first."""
+
+    fingerprint: str
+    state: CertificateState
+    common_name: str
+    organisation: str
+    issuer: str
+    serial_number: str
+    not_before_ms: int
+    not_after_ms: int
+    request_id: str
+    issued_at_ms: int
+    used_at_ms: int | None
+    last_used_at_ms: int | None
+
+
+class Certificates:
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def issue(
+        self, charge_point_id: str, facts: CertificateFacts, request_id: str, now_ms: int
+    ) -> None:
+        """Keep what was signed for a charge point; may be repeated."""
+        fingerprint = facts.fingerprint
+        gone = self._link.batch(
+            ("HSET", keys.CERTIFICATE_OWNERS, fingerprint, charge_point_id),
+            _ISSUE.call(
+                [
+                    keys.certificate(charge_point_id, fingerprint),
+                    keys.certificates_of(charge_point_id),
+                ],
+                [
+                    *(fingerprint, now_ms, KEPT_PER_CHARGE_POINT),
+                    keys.certificate(charge_point_id, ""),
+                    *("state", CertificateState.ISSUED, "request_id", request_id),
+                    *("common_name", facts.common_name, "organisation", facts.organisation),
+                    *("issuer", facts.issuer, "serial_number", facts.serial_number),
+                    *("not_before_ms", facts.not_before_ms, "not_after_ms", facts.not_after_ms),
+                    *("issued_at_ms", now_ms),
+                ],
+            ),
+        )[1]
+        if gone:
+            self._link.batch(*forget_commands(gone))
+
+    def answered(self, charge_point_id: str, fingerprint: str, *, accepted: bool) -> None:
+        """The charge point took it, for the time when it is valid, or did not."""
+        state = CertificateState.PENDING if accepted else CertificateState.REJECTED
+        self._link.run(_ANSWERED, [keys.certificate(charge_point_id, fingerprint)], [state])
+
+    def used(self, charge_point_id: str, fingerprint: str, now_ms: int) -> bool:
+        """A charge point has come in with this certificate, which makes it the one in force and
+        those before it superseded. May be repeated.
+
+        fingerprint: SHA-256 in hex. False for one that was not signed for this charge point, or
+        that it had not taken: whoever signed it elsewhere answers for it.
+        """
+        fingerprint = fingerprint.casefold()
+        was, *rows = self._link.run(
+            _USE,
+            [
+                keys.certificate(charge_point_id, fingerprint),
+                keys.certificates_of(charge_point_id),
+            ],
+            [fingerprint, now_ms, keys.certificate(charge_point_id, "")],
+        )
+        if rows:
+            self._put_in_force(charge_point_id, fingerprint, rows[1:], now_ms)
+        return bool(was) and was != CertificateState.REJECTED
+
+    def _put_in_force(
+        self, charge_point_id: str, fingerprint: str, superseded: Sequence[str], now_ms: int
+    ) -> None:
+        not_after_ms = self._link.call(
+            "HGET", keys.certificate(charge_point_id, fingerprint), "not_after_ms"
+        )
+        commands: list[Command] = [("ZADD", keys.CERTIFICATES_IN_FORCE, not_after_ms, fingerprint)]
+        if superseded:
+            commands.append(("ZREM", keys.CERTIFICATES_IN_FORCE, *superseded))
+        self._link.batch(*commands)
+        event = own_event("CertificateUsed", now_ms, f"first use of certificate {fingerprint}")
+        SecurityEvents(self._link).record(charge_point_id, event)
+
+    def owner(self, fingerprint: str) -> str | None:
+        """The charge point for which a certificate was signed; None for a foreign one."""
+        owner: str | None = self._link.call("HGET", keys.CERTIFICATE_OWNERS, fingerprint.casefold())
+        return owner
+
+    def find(self, charge_point_id: str, fingerprint: str) -> KeptCertificate | None:
+        key = keys.certificate(charge_point_id, fingerprint)
+        fields = pairs(self._link.call("HGETALL", key))
+        return _kept(fingerprint, fields) if fields else None
+
+    def of(self, charge_point_id: str) -> list[KeptCertificate]:
+        """Newest first."""
+        fingerprints = self._link.call("ZREVRANGE", keys.certificates_of(charge_point_id), 0, -1)
+        if not fingerprints:
+            return []
+        replies = self._link.batch(
+            *[("HGETALL", keys.certificate(charge_point_id, one)) for one in fingerprints]
+        )
+        return [
+            _kept(fingerprint, pairs(reply))
+            for fingerprint, reply in zip(fingerprints, replies, strict=True)
+            if reply
+        ]
+
+    def ending_before(self, before_ms: int, limit: int) -> list[tuple[str, KeptCertificate]]:
+        """Those in force that end before an instant, the first first, with their charge points."""
+        fingerprints = self._link.call(
+            "ZRANGEBYSCORE", keys.CERTIFICATES_IN_FORCE, "-inf", before_ms, "LIMIT", 0, limit
+        )
+        if not fingerprints:
+            return []
+        owners = self._link.call("HMGET", keys.CERTIFICATE_OWNERS, *fingerprints)
+        found = [
+            (owner, self.find(owner, fingerprint))
+            for owner, fingerprint in zip(owners, fingerprints, strict=True)
+            if owner
+        ]
+        return [(owner, kept) for owner, kept in found if kept is not None]
+
+    def count_ending_before(self, before_ms: int) -> int:
+        return int(self._link.call("ZCOUNT", keys.CERTIFICATES_IN_FORCE, "-inf", before_ms))
+
+
+def forget_commands(fingerprints: Sequence[str]) -> list[Command]:
+    """Take certificates, one at least, out of the lists across charge points."""
+    return [
+        ("HDEL", keys.CERTIFICATE_OWNERS, *fingerprints),
+        ("ZREM", keys.CERTIFICATES_IN_FORCE, *fingerprints),
+    ]
+
+
+def _kept(fingerprint: str, fields: dict[str, str]) -> KeptCertificate:
+    def optional(name: str) -> int | None:
+        return int(fields[name]) if fields.get(name) else None
+
+    return KeptCertificate(
+        fingerprint=fingerprint,
+        state=CertificateState(fields["state"]),
+        common_name=fields["common_name"],
+        organisation=fields["organisation"],
+        issuer=fields["issuer"],
+        serial_number=fields["serial_number"],
+        not_before_ms=int(fields["not_before_ms"]),
+        not_after_ms=int(fields["not_after_ms"]),
+        request_id=fields["request_id"],
+        issued_at_ms=int(fields["issued_at_ms"]),
+        used_at_ms=optional("used_at_ms"),
+        last_used_at_ms=optional("last_used_at_ms"),
+    )
