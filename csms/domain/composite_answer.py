@@ -97,14 +97,21 @@ class Difference:
     reported: float | None
 
 
+def overlap(computed: CompositeSchedule, reported: CompositeSchedule) -> tuple[int, int] | None:
+    """The time that both speak of; None where there is none."""
+    begin_ms = max(computed.start_at_ms, reported.start_at_ms)
+    end_ms = min(_end_ms(computed), _end_ms(reported))
+    return (begin_ms, end_ms) if begin_ms < end_ms else None
+
+
 def differences(
     computed: CompositeSchedule, reported: CompositeSchedule, voltage_v: float
 ) -> list[Difference]:
     """Where the two say different things, within the time that both speak of."""
-    begin_ms = max(computed.start_at_ms, reported.start_at_ms)
-    end_ms = min(_end_ms(computed), _end_ms(reported))
-    if begin_ms >= end_ms:
+    both = overlap(computed, reported)
+    if both is None:
         return []
+    begin_ms, end_ms = both
     ours_by, theirs_by = _starts_ms(computed), _starts_ms(reported)
     inner = {at_ms for at_ms in (*ours_by, *theirs_by) if begin_ms < at_ms < end_ms}
     ordered = sorted({begin_ms, end_ms, *inner})

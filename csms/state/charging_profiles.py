@@ -157,15 +157,16 @@ class ChargingProfiles:
         ]
 
     def new_id(
-        self, charge_point_id: str, taken: Collection[int], remembered_as: str | None
+        self, charge_point_id: str, taken: Collection[int], principal: str, request: str | None
     ) -> int:
         """A chargingProfileId that no profile of the charge point has.
 
-        remembered_as: a key of keys.idempotency; the same one gets the same id for a day.
+        request: the Idempotency-Key; with it the principal gets the same id for a day, so that the
+        request repeated is the same request.
         """
         names = [keys.charging_profile_ids(charge_point_id)]
-        if remembered_as is not None:
-            names.append(remembered_as)
+        if request is not None:
+            names.append(keys.idempotency(charge_point_id, principal, f"profile id of {request}"))
         return int(self._link.run(_NEW_ID, names, [ID_REMEMBERED_S, *sorted(taken)]))
 
     def record_answer(self, charge_point_id: str, answer: CompositeAnswer) -> None:

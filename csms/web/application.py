@@ -16,6 +16,8 @@ from csms.web import errors, security, system
 from csms.web.api import (
     api_keys,
     charge_points,
+    charging_profile_templates,
+    charging_profiles,
     commands,
     configurations,
     docs,
@@ -43,6 +45,8 @@ BODY_MAX = 1_048_576
 LOGIN_LIMIT = "10 per minute; 60 per hour"
 RESOURCES: tuple[ApiBlueprint, ...] = (
     charge_points.blueprint,
+    charging_profiles.blueprint,
+    charging_profile_templates.blueprint,
     commands.blueprint,
     configurations.blueprint,
     transactions.blueprint,

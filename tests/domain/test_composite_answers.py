@@ -5,7 +5,12 @@ from cast import NOON, NOON_MS, SECOND_MS
 
 from csms.domain.charging_profile import RateUnit
 from csms.domain.charging_schedule import CompositePeriod, CompositeSchedule, Rate
-from csms.domain.composite_answer import CompositeAnswer, Difference, differences
+from csms.domain.composite_answer import (
+    CompositeAnswer,
+    Difference,
+    differences,
+    overlap,
+)
 
 GOOD = {
     "status": "Accepted",
@@ -155,6 +160,14 @@ def test_what_agrees_is_no_difference(theirs):
 )
 def test_what_differs_is_told_with_its_time(theirs, wanted):
     assert found(OURS, theirs) == wanted
+
+
+def test_the_time_that_both_speak_of():
+    later = schedule((0, 1), start_at_ms=NOON_MS + 500 * SECOND_MS)
+    after = schedule((0, 1), start_at_ms=NOON_MS + 600 * SECOND_MS)
+
+    assert overlap(OURS, later) == (NOON_MS + 500 * SECOND_MS, NOON_MS + 600 * SECOND_MS)
+    assert overlap(OURS, after) is None
 
 
 def test_a_difference_tells_instants():

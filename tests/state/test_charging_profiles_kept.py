@@ -142,16 +142,17 @@ def test_a_page_has_the_states_asked_for_newest_first(stores):
 def test_ids_are_given_out_once_and_around_those_taken(stores):
     new_id = stores.charging_profiles.new_id
 
-    assert [new_id("CP001", {2, 3}, None) for _ in range(3)] == [1, 4, 5]
-    assert new_id("CP002", set(), None) == 1
+    assert [new_id("CP001", {2, 3}, "olga", None) for _ in range(3)] == [1, 4, 5]
+    assert new_id("CP002", set(), "olga", None) == 1
 
 
 def test_the_same_request_gets_the_same_id(stores):
-    key = keys.idempotency("CP001", "olga", "k")
+    new_id = stores.charging_profiles.new_id
 
-    assert stores.charging_profiles.new_id("CP001", set(), key) == 1
-    assert stores.charging_profiles.new_id("CP001", {1}, key) == 1
-    assert stores.charging_profiles.new_id("CP001", {1}, None) == 2
+    assert new_id("CP001", set(), "olga", "k") == 1
+    assert new_id("CP001", {1}, "olga", "k") == 1
+    assert new_id("CP001", {1}, "olga", "other") == 2
+    assert new_id("CP001", {1}, "paul", "k") == 3
 
 
 def test_the_newest_answer_of_each_connector_is_kept(stores):
@@ -171,7 +172,7 @@ def test_the_newest_answer_of_each_connector_is_kept(stores):
 def test_a_deleted_charge_point_leaves_no_profile(stores):
     stores.charge_points.create(CP001)
     stores.charging_profiles.add("CP001", RECORD)
-    stores.charging_profiles.new_id("CP001", set(), None)
+    stores.charging_profiles.new_id("CP001", set(), "olga", None)
     stores.charging_profiles.record_answer(
         "CP001", CompositeAnswer("c1", 1, 60, "A", NOON_MS, NOON_MS, {})
     )

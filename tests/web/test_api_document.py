@@ -132,11 +132,28 @@ def test_answers_are_as_the_document_says(api, cast, stores, document, is_busy):
         for resource in ("firmware-updates", "log-uploads")
     }
     api.post("/api/v1/signing-keys", json={"name": "nordwerk", "algorithm": "ecdsa"})
+    profile = {
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxDefaultProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": {
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16}],
+        },
+    }
+    api.post(
+        "/api/v1/charging-profile-templates", json={"name": "Night tariff", "profile": profile}
+    )
+    api.post(
+        "/api/v1/charge-points/CP001/charging-profiles",
+        json={"template": "Night tariff", "connector_id": 1, "deadline_s": 9},
+    )
     values = {
         "charge_point_id": "CP001",
         "reservation_id": reservation["id"],
         "update_id": transfers["firmware-updates"],
         "upload_id": transfers["log-uploads"],
+        "name": "Night tariff",
         "transaction_id": transaction_id,
         "command_id": command["id"],
         "id_tag": "CAROL",

@@ -21,16 +21,9 @@ WAIT_MAX_S = 120
 IDEMPOTENCY_KEY_MAX = 255
 
 
-class NewCommandSchema(Schema):
-    """An OCPP 1.6 operation of a central system, with its request's fields as on the wire."""
-
-    action = fields.String(required=True, metadata={"example": "RemoteStartTransaction"})
-    payload = fields.Dict(
-        keys=fields.String(),
-        load_default=dict,
-        metadata={"example": {"connectorId": 1, "idTag": "ALICE"}},
-    )
-    deadline_s = fields.Integer(
+def deadline_field() -> fields.Integer:
+    """Of every operation that sends a command."""
+    return fields.Integer(
         strict=True,
         load_default=None,
         allow_none=True,
@@ -40,6 +33,18 @@ class NewCommandSchema(Schema):
             "that is not connected is a 409 at once."
         },
     )
+
+
+class NewCommandSchema(Schema):
+    """An OCPP 1.6 operation of a central system, with its request's fields as on the wire."""
+
+    action = fields.String(required=True, metadata={"example": "RemoteStartTransaction"})
+    payload = fields.Dict(
+        keys=fields.String(),
+        load_default=dict,
+        metadata={"example": {"connectorId": 1, "idTag": "ALICE"}},
+    )
+    deadline_s = deadline_field()
 
 
 class CommandErrorSchema(Schema):
