@@ -1,11 +1,13 @@
 """Keys, requests and roots that the kit makes, and what it reads of others' certificates."""
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from ssl import MemoryBIO
 from typing import Any, Literal
 
 import gevent.ssl
@@ -118,12 +120,18 @@ def outdated_context(ca_file: str | None) -> gevent.ssl.SSLContext | None:
     if not gevent.ssl.HAS_TLSv1_1:
         return None
     context = client_context(ca_file)
-    try:
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = context.maximum_version = gevent.ssl.TLSVersion.TLSv1_1
-    except (ValueError, gevent.ssl.SSLError):
-        return None
-    return context
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is outdated is the point
+        try:
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version = context.maximum_version = gevent.ssl.TLSVersion.TLSv1_1
+            greeting = context.wrap_bio(MemoryBIO(), MemoryBIO(), server_hostname="localhost")
+            greeting.do_handshake()
+        except gevent.ssl.SSLWantReadError:
+            return context  # it has greeted nobody with TLS 1.1, and waits for the answer
+        except (ValueError, gevent.ssl.SSLError):
+            pass
+    return None
 
 
 def tls_facts(sock: gevent.ssl.SSLSocket) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The cases of security: basic security, which is part of Core, and Advanced Security."""
 
+import base64
 import re
 import secrets
 from typing import Any
@@ -13,14 +14,20 @@ from chargepoint.conformance.certificates import (
     make_root,
     pem,
 )
-from chargepoint.conformance.states import boot, booted
-from chargepoint.conformance.tool import Tool, instant
+from chargepoint.conformance.states import CONNECTORS, boot, booted
+from chargepoint.conformance.tool import Resource, Tool, instant
 
 cases = Cases(Profile.CORE)
 
 ACCEPTED = {"status": "Accepted"}
 MANUFACTURER_ROOT = "ManufacturerRootCertificate"
 CENTRAL_SYSTEM_ROOT = "CentralSystemRootCertificate"
+FIRMWARE = "https://firmware.example.com/conformance/1.1.bin"
+# The kit installs nothing: what it is given need not be the signature of anything.
+SIGNATURE = base64.b64encode(bytes(range(256))).decode()
+INVALID_SIGNATURE = "no signature at all"
+# With a password, as most have it: it is masked everywhere but on the wire.
+UPLOADS = "ftp://kit:conformance@uploads.example.com/conformance"
 # 16 to 20 bytes (security white paper, A00.FR.205).
 HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 
@@ -38,8 +45,10 @@ def update_password(tool: Tool) -> None:
     )
     tool.has("key", "AuthorizationKey")
     tool.require("value", HEX_KEY.fullmatch(asked["value"]), "16 to 20 bytes in hex")
-    tool.disconnect()
-    tool.connect(password=bytes.fromhex(asked["value"]))
+    # Some charge points send its bytes, and some the hex digits themselves; so do the tools.
+    for password in (bytes.fromhex(asked["value"]), asked["value"].encode()):
+        tool.disconnect()
+        tool.connect(password=password)
     tool.disconnect()
     # A01.FR.03: the old one is not valid any more.
     tool.upgrade()
@@ -96,6 +105,56 @@ def invalid_root(tool: Tool) -> None:
     _told_event(tool, "InvalidCentralSystemCertificate")
 
 
+# --- the security log, and signed firmware ---
+
+
+@cases.add("TC_079_CSMS", "Get the security log")
+def security_log(tool: Tool) -> None:
+    booted(tool)
+    asked = tool.operation(
+        "GetLog",
+        Resource("POST", "/log-uploads", {"kind": "security-log", "location": UPLOADS}),
+        {"status": "Accepted", "filename": f"security-{tool.charge_point_id}.log"},
+    )
+    tool.has("logType", "SecurityLog")
+    tool.has("log.remoteLocation", UPLOADS)
+    for status, state in (("Uploading", "running"), ("Uploaded", "done")):
+        tool.call("LogStatusNotification", {"status": status, "requestId": asked["requestId"]})
+        tool.look_below("log upload", f"/log-uploads/{tool.command_id}")
+        tool.has("state", state)
+        tool.has("reported", status)
+
+
+@cases.add("TC_080_CSMS", "Secure firmware update")
+def signed_firmware(tool: Tool) -> None:
+    booted(tool)
+    request_id = _update_firmware(tool, SIGNATURE)
+    for status in ("Downloading", "Downloaded", "SignatureVerified"):
+        _told_of_firmware(tool, request_id, status, "running")
+    for connector_id in CONNECTORS:
+        tool.status("Unavailable", connector_id)
+    for status in ("Installing", "InstallRebooting"):
+        _told_of_firmware(tool, request_id, status, "running")
+    tool.disconnect()
+    tool.connect()
+    tool.boot(firmwareVersion="1.1")
+    tool.has("status", "Accepted")
+    _told_event(tool, "FirmwareUpdated")
+    tool.has("critical", True)
+    for connector_id in CONNECTORS:
+        tool.status("Available", connector_id)
+    _told_of_firmware(tool, request_id, "Installed", "done")
+
+
+@cases.add("TC_081_CSMS", "Secure firmware update: invalid signature")
+def wrongly_signed_firmware(tool: Tool) -> None:
+    booted(tool)
+    request_id = _update_firmware(tool, INVALID_SIGNATURE)
+    for status in ("Downloading", "Downloaded"):
+        _told_of_firmware(tool, request_id, status, "running")
+    _told_of_firmware(tool, request_id, "InvalidSignature", "failed")
+
+
 def _refused(tool: Tool) -> None:
     """By an answer of HTTP: silence and a cut connection tell a charge point nothing."""
     status = tool.received["status"]
@@ -124,6 +183,31 @@ def _install_and_list(tool: Tool, kind: str, algorithm: str) -> dict[str, str]:
     )
     tool.has("certificateType", kind)
     return told
+
+
+def _update_firmware(tool: Tool, signature: str) -> int:
+    """A signed update, as far as its answer: its requestId."""
+    certificate = pem(make_root("Firmware of the conformance kit"))
+    wished = {
+        "location": FIRMWARE,
+        "signature": signature,
+        "signing_certificate": certificate,
+    }
+    asked = tool.operation(
+        "SignedUpdateFirmware", Resource("POST", "/firmware-updates", wished), ACCEPTED
+    )
+    tool.has("firmware.location", FIRMWARE)
+    tool.has("firmware.signature", signature)
+    tool.has("firmware.signingCertificate", certificate)
+    return int(asked["requestId"])
+
+
+def _told_of_firmware(tool: Tool, request_id: int, status: str, state: str) -> None:
+    told = {"status": status, "requestId": request_id}
+    tool.call("SignedFirmwareStatusNotification", told)
+    tool.look_below("firmware update", f"/firmware-updates/{tool.command_id}")
+    tool.has("state", state)
+    tool.has("reported", status)
 
 
 def _told_event(tool: Tool, kind: str) -> None:

@@ -35,6 +35,26 @@ def _delete(step: str, another: str) -> Sequence[Mutation]:
     )
 
 
+def _firmware() -> Sequence[Mutation]:
+    step = "SignedUpdateFirmware.req"
+    return (
+        put(step, "firmware.location", "https://elsewhere.example.com/1.1.bin"),
+        put(step, "firmware.signature", "c2lnbmVk"),
+        put(step, "firmware.signingCertificate", "-----BEGIN CERTIFICATE-----"),
+        drop(step, "firmware.retrieveDateTime", fails="schema"),
+        drop(step, "requestId", fails="schema"),
+    )
+
+
+def _looks(name: str, count: int) -> Sequence[Mutation]:
+    """At the record of a transfer, once after each report."""
+    return tuple(
+        mutation
+        for step in _steps(name, count)
+        for mutation in (put(step, "state", "cancelled"), put(step, "reported", "Idle"))
+    )
+
+
 MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     "TC_073_CSMS": (
         put("ChangeConfiguration.req", "key", "AuthorizationCacheEnabled"),
@@ -42,7 +62,8 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("ChangeConfiguration.req", "value", "x" * 40),
         put("ChangeConfiguration.req", "value", "00" * 21),
         put("upgrade 2", "status", 401),
-        *_refused("upgrade 3"),
+        put("upgrade 3", "status", 401),
+        *_refused("upgrade 4"),
     ),
     "TC_075_1_CSMS": (
         *_install(INSTALL, "CentralSystemRootCertificate"),
@@ -69,6 +90,20 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         drop("security event", "type"),
         put("security event", "at", "2011-01-01T00:00:00Z"),
     ),
+    "TC_079_CSMS": (
+        put("GetLog.req", "logType", "DiagnosticsLog"),
+        put("GetLog.req", "log.remoteLocation", "ftp://elsewhere.example.com"),
+        drop("GetLog.req", "requestId", fails="schema"),
+        *_looks("log upload", 2),
+    ),
+    "TC_080_CSMS": (
+        *_firmware(),
+        *_looks("firmware update", 6),
+        put("security event", "type", "ResetOrReboot"),
+        put("security event", "at", "2011-01-01T00:00:00Z"),
+        put("security event", "critical", False),
+    ),
+    "TC_081_CSMS": (*_firmware(), *_looks("firmware update", 3)),
     "TC_085_CSMS": (*_refused("upgrade"), put("upgrade 2", "status", 401)),
     "TC_088_CSMS": (
         *_refused("upgrade"),
