@@ -5,7 +5,6 @@ import time
 from contextlib import contextmanager
 
 from cast import CP001, PEPPER, SETTINGS
-from conftest import PROCESS_ID
 
 from csms import clock
 from csms.commands.delivery import Delivery
@@ -28,7 +27,7 @@ class Owner:
             parts.stores,
             Sealer(PEPPER),
             parts.waiting,
-            PROCESS_ID,
+            parts.process_id,
             PEPPER,
             60,
             Sequels(parts.stores, parts.desk, SETTINGS),

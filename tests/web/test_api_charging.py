@@ -3,7 +3,6 @@
 import pytest
 from cast import Line
 from charging_owner import Owner
-from conftest import PROCESS_ID
 
 from csms import clock
 from csms.domain.configuration import ConfigurationKey
@@ -194,7 +193,7 @@ def test_the_same_key_installs_once(api, connected):
 @pytest.fixture
 def line(stores, owner):
     """CP001's other side; it takes over the socket, so that the owner follows its epoch."""
-    line = Line(stores, process_id=PROCESS_ID, now_ms=clock.now_ms())
+    line = Line(stores, process_id=owner.parts.process_id, now_ms=clock.now_ms())
     owner.epoch = line.epoch
     return line
 
