@@ -6,7 +6,7 @@ from typing import Any
 from chargepoint.conformance.arrival import Payload
 from chargepoint.conformance.case import Cases, Profile
 from chargepoint.conformance.states import authorized, booted, charging, started
-from chargepoint.conformance.tool import Tool, instant
+from chargepoint.conformance.tool import Resource, Tool, instant
 
 cases = Cases(Profile.SMART_CHARGING)
 
@@ -27,15 +27,9 @@ ACCEPTED = {"status": "Accepted"}
 @cases.add("TC_056_CSMS", "Central smart charging: TxDefaultProfile")
 def default_profile(tool: Tool) -> None:
     booted(tool)
-    tool.operation(
-        "SetChargingProfile",
-        {"connectorId": 1, "csChargingProfiles": _profile(1, "TxDefaultProfile")},
-        ACCEPTED,
-    )
-    tool.has("connectorId", 1)
+    _install(tool, 1, _profile("TxDefaultProfile"))
     profile, schedule = "csChargingProfiles", "csChargingProfiles.chargingSchedule"
     period = f"{schedule}.chargingSchedulePeriod.0"
-    tool.has(f"{profile}.chargingProfilePurpose", "TxDefaultProfile")
     tool.has(f"{profile}.stackLevel", STACK_LEVEL)
     _check_kind(tool, profile, ABSOLUTE)
     tool.absent(f"{profile}.transactionId")
@@ -46,20 +40,20 @@ def default_profile(tool: Tool) -> None:
     tool.require(f"{period}.limit", limit == LIMIT and limit is not True, repr(LIMIT))
     # It might be left out for three phases, which is what a charge point assumes.
     tool.has(f"{period}.numberPhases", NUMBER_PHASES)
+    _look_at_profile(tool, "TxDefaultProfile")
+    tool.has("state", "installed")
 
 
 @cases.add("TC_057_CSMS", "Central smart charging: TxProfile")
 def transaction_profile(tool: Tool) -> None:
     booted(tool)
     transaction_id = charging(tool)
-    profile = _profile(1, "TxProfile", kind="Relative", transactionId=transaction_id)
-    tool.operation(
-        "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile}, ACCEPTED
-    )
-    tool.has("connectorId", 1)
-    tool.has("csChargingProfiles.chargingProfilePurpose", "TxProfile")
+    _install(tool, 1, _profile("TxProfile", kind="Relative"))
     tool.has("csChargingProfiles.transactionId", transaction_id)
     _check_kind(tool, "csChargingProfiles", ABSOLUTE_OR_RELATIVE)
+    _look_at_profile(tool, "TxProfile")
+    tool.has("state", "installed")
+    tool.has("transaction_id", transaction_id)
 
 
 @cases.add("TC_059_CSMS", "Remote start with a charging profile")
@@ -70,7 +64,7 @@ def remote_start_with_profile(tool: Tool) -> None:
         {
             "connectorId": 1,
             "idTag": tool.cast.valid,
-            "chargingProfile": _profile(1, "TxProfile", kind="Relative"),
+            "chargingProfile": {**_profile("TxProfile", kind="Relative"), "chargingProfileId": 1},
         },
         ACCEPTED,
     )
@@ -82,8 +76,11 @@ def remote_start_with_profile(tool: Tool) -> None:
     _check_kind(tool, "chargingProfile", ABSOLUTE_OR_RELATIVE)
     authorized(tool, asked["idTag"])
     tool.status("Preparing")
-    started(tool, asked["idTag"])
+    transaction_id = started(tool, asked["idTag"])
     tool.status("Charging")
+    _look_at_profile(tool, "TxProfile")
+    tool.has("state", "installed")
+    tool.has("transaction_id", transaction_id)
 
 
 @cases.add("TC_066_CSMS", "Get composite schedule")
@@ -100,11 +97,21 @@ def composite_schedule(tool: Tool) -> None:
         "scheduleStart": instant(),
         "chargingSchedule": schedule,
     }
-    wished = {"connectorId": 1, "duration": SCHEDULE_DURATION_S, "chargingRateUnit": UNIT}
-    tool.operation("GetCompositeSchedule", wished, answer)
+    wished = {
+        "connector_id": 1,
+        "duration_s": SCHEDULE_DURATION_S,
+        "charging_rate_unit": UNIT,
+    }
+    command = tool.operate("GetCompositeSchedule", Resource("POST", "/composite-schedule", wished))
+    tool.expect("GetCompositeSchedule")
     tool.has("connectorId", 1)
     tool.has("duration", SCHEDULE_DURATION_S)
     tool.has("chargingRateUnit", UNIT)
+    tool.answer(answer)
+    tool.ended(command)
+    tool.has("answer.payload", answer)
+    tool.has("reported.charging_rate_unit", UNIT)
+    tool.has("reported.periods.0.limit", LIMIT)
 
 
 @cases.add("TC_067_CSMS", "Clear charging profiles")
@@ -115,38 +122,39 @@ def clear_profiles(tool: Tool) -> None:
     _set(tool, known, 0, "ChargePointMaxProfile")
     _set(tool, known, 1, "TxDefaultProfile")
     _set(tool, known, 1, "TxProfile", transaction_id)
+    _check_installed(tool, "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile")
 
-    tool.operation("ClearChargingProfile", {"id": known[0]}, ACCEPTED)
+    _clear(tool, f"charging_profile_id={known[0]}")
     tool.has("id", known[0])
     _only(tool, "id")
-    criteria = {
-        "connectorId": 1,
-        "chargingProfilePurpose": "TxDefaultProfile",
-        "stackLevel": STACK_LEVEL,
-    }
-    tool.operation("ClearChargingProfile", criteria, ACCEPTED)
-    for name, value in criteria.items():
-        tool.has(name, value)
+    _check_installed(tool, "TxDefaultProfile", "TxProfile")
+    _clear(tool, f"connector_id=1&purpose=TxDefaultProfile&stack_level={STACK_LEVEL}")
+    tool.has("connectorId", 1)
+    tool.has("chargingProfilePurpose", "TxDefaultProfile")
+    tool.has("stackLevel", STACK_LEVEL)
     tool.absent("id")
-    tool.operation("ClearChargingProfile", {}, ACCEPTED)
+    _check_installed(tool, "TxProfile")
+    _clear(tool, "all=true")
     _only(tool)
+    _check_installed(tool)
+
+
+def _install(tool: Tool, connector_id: int, profile: Payload) -> None:
+    """One SetChargingProfile; its id, and the transaction of a TxProfile, are found for it."""
+    purpose = profile["chargingProfilePurpose"]
+    resource = Resource(
+        "POST", "/charging-profiles", {"connector_id": connector_id, "profile": profile}
+    )
+    tool.operation("SetChargingProfile", resource, ACCEPTED)
+    tool.has("connectorId", connector_id)
+    tool.has("csChargingProfiles.chargingProfilePurpose", purpose)
 
 
 def _set(
     tool: Tool, known: list[int], connector_id: int, purpose: str, transaction_id: int | None = None
 ) -> None:
-    """One SetChargingProfile, whose id joins those known."""
-    more: Payload = {} if transaction_id is None else {"transactionId": transaction_id}
-    tool.operation(
-        "SetChargingProfile",
-        {
-            "connectorId": connector_id,
-            "csChargingProfiles": _profile(len(known) + 1, purpose, **more),
-        },
-        ACCEPTED,
-    )
-    tool.has("connectorId", connector_id)
-    tool.has("csChargingProfiles.chargingProfilePurpose", purpose)
+    """A profile that is to be cleared, whose id joins those known."""
+    _install(tool, connector_id, _profile(purpose))
     tool.has("csChargingProfiles.stackLevel", STACK_LEVEL)
     if transaction_id is None:
         tool.absent("csChargingProfiles.transactionId")
@@ -156,6 +164,29 @@ def _set(
     if known:
         tool.require("another chargingProfileId", profile_id not in known, f"none of {known}")
     known.append(profile_id)
+
+
+def _clear(tool: Tool, criteria: str) -> None:
+    tool.operation(
+        "ClearChargingProfile", Resource("DELETE", f"/charging-profiles?{criteria}"), ACCEPTED
+    )
+
+
+def _look_at_profile(tool: Tool, purpose: str) -> None:
+    """The one of this purpose in the books."""
+
+    def pick(page: Any) -> Payload:
+        found = [record for record in page["items"] if record["purpose"] == purpose]
+        return dict(found[0]) if found else {}
+
+    tool.look_below("profile", "/charging-profiles", pick)
+
+
+def _check_installed(tool: Tool, *purposes: str) -> None:
+    """What the charge point has by the books."""
+    page = tool.look_below("profiles", "/charging-profiles?state=installed")
+    found = sorted(record["purpose"] for record in page["items"])
+    tool.require("installed", found == sorted(purposes), ", ".join(purposes) or "none")
 
 
 def _check_kind(tool: Tool, profile: str, kinds: frozenset[str]) -> None:
@@ -177,7 +208,7 @@ def _only(tool: Tool, *names: str) -> None:
     tool.require("nothing else", not unasked, "no other criteria")
 
 
-def _profile(profile_id: int, purpose: str, kind: str = "Absolute", **more: Any) -> Payload:
+def _profile(purpose: str, kind: str = "Absolute") -> Payload:
     period: Payload = {"startPeriod": START_PERIOD_S, "limit": LIMIT, "numberPhases": NUMBER_PHASES}
     schedule: Payload = {
         "duration": DURATION_S,
@@ -185,12 +216,10 @@ def _profile(profile_id: int, purpose: str, kind: str = "Absolute", **more: Any)
         "chargingSchedulePeriod": [period],
     }
     profile: Payload = {
-        "chargingProfileId": profile_id,
         "stackLevel": STACK_LEVEL,
         "chargingProfilePurpose": purpose,
         "chargingProfileKind": kind,
         "chargingSchedule": schedule,
-        **more,
     }
     if kind == "Absolute":
         schedule["startSchedule"] = instant()

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from mutations.mutation import Mutation, drop, put
+from mutations.mutation import Mutation, alter, drop, put
 
 SET = "SetChargingProfile.req"
 PROFILE = "csChargingProfiles"
 SCHEDULE = "csChargingProfiles.chargingSchedule"
 PERIOD = "csChargingProfiles.chargingSchedule.chargingSchedulePeriod.0"
 START = "RemoteStartTransaction.req"
+COMPOSITE = "GetCompositeSchedule.command"
+LEFT = {"purpose": "TxProfile"}
 CLEAR = "ClearChargingProfile.req"
 
 
@@ -73,6 +75,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put(SET, f"{PERIOD}.limit", 16.0),
         put(SET, f"{PERIOD}.numberPhases", 3),
         drop(SET, f"{PERIOD}.numberPhases"),
+        put("profile", "state", "requested"),
     ),
     "TC_057_CSMS": (
         put(SET, "connectorId", 0),
@@ -80,6 +83,8 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put(SET, f"{PROFILE}.transactionId", 999_999),
         drop(SET, f"{PROFILE}.transactionId"),
         *_relative(SET, PROFILE),
+        put("profile", "state", "requested"),
+        put("profile", "transaction_id", None),
     ),
     "TC_059_CSMS": (
         put(START, "idTag", "SOMEBODY-ELSE"),
@@ -89,12 +94,17 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put(START, "chargingProfile.transactionId", 1, fails="no chargingProfile.transactionId"),
         put(START, "chargingProfile.chargingSchedule.chargingSchedulePeriod.0.startPeriod", 60),
         *_relative(START, "chargingProfile"),
+        put("profile", "state", "requested"),
+        put("profile", "transaction_id", None),
     ),
     "TC_066_CSMS": (
         put("GetCompositeSchedule.req", "connectorId", 0),
         put("GetCompositeSchedule.req", "duration", 60),
         put("GetCompositeSchedule.req", "chargingRateUnit", "W"),
         drop("GetCompositeSchedule.req", "chargingRateUnit"),
+        put(COMPOSITE, "answer.payload", {"status": "Rejected"}),
+        put(COMPOSITE, "reported.charging_rate_unit", "W"),
+        put(COMPOSITE, "reported.periods.0.limit", 32.0),
     ),
     "TC_067_CSMS": (
         *_set(SET, has_transaction=False),
@@ -114,5 +124,10 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put(f"{CLEAR} 2", "stackLevel", 0),
         put(f"{CLEAR} 2", "id", 2, fails="no id"),
         put(f"{CLEAR} 3", "id", 3, fails="nothing else"),
+        *(
+            alter(step, lambda page: {**page, "items": page["items"][1:]}, fails="installed")
+            for step in ("profiles", "profiles 2", "profiles 3")
+        ),
+        alter("profiles 4", lambda page: {**page, "items": [LEFT]}, fails="installed"),
     ),
 }
