@@ -46,6 +46,7 @@ def list_not_supported(tool: Tool) -> None:
     command, _ = _sync_full(tool, "NotSupported")
     _ended(tool, command, "not_supported")
     tool.has("acknowledged_version", 0)
+    tool.has("acknowledged_entries", 0)
 
 
 @cases.add("TC_043_3_CSMS", "Send local list: failed")
@@ -56,6 +57,7 @@ def list_failed(tool: Tool) -> None:
     # And that is the end of it: another Full is not tried.
     _ended(tool, command, "failed")
     tool.has("acknowledged_version", 0)
+    tool.has("acknowledged_entries", 0)
     tool.has("sync", None)
 
 

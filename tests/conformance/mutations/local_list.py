@@ -20,7 +20,10 @@ def _sent(step: str, other_type: str) -> Sequence[Mutation]:
 
 
 FULL = (*_sent(SEND, "Differential"), put(SEND, "listVersion", 0))
-NOT_INSTALLED = put(ENDED, "acknowledged_version", 1)
+NOT_INSTALLED = (
+    put(ENDED, "acknowledged_version", 1),
+    put(ENDED, "acknowledged_entries", 1),
+)
 
 MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     "TC_042_1_CSMS": (
@@ -32,10 +35,10 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("local list", "acknowledged_version", 1),
         put("local list", "acknowledged_entries", None),
     ),
-    "TC_043_1_CSMS": (*FULL, NOT_INSTALLED, put(ENDED, "state", "in_step")),
+    "TC_043_1_CSMS": (*FULL, *NOT_INSTALLED, put(ENDED, "state", "in_step")),
     "TC_043_3_CSMS": (
         *FULL,
-        NOT_INSTALLED,
+        *NOT_INSTALLED,
         put(ENDED, "state", "in_step"),
         put(ENDED, "sync", {"step": 3}),
     ),
