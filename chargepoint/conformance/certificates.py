@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from ssl import MemoryBIO
 from typing import Any, Literal
 
 import gevent.ssl
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -195,3 +197,13 @@ def read_chain(text: str) -> Sequence[x509.Certificate]:
     except ValueError:
         return ()
     return chain if "".join(map(pem, chain)).rstrip("\n") == text.rstrip("\n") else ()
+
+
+def is_in_order(chain: Sequence[x509.Certificate]) -> bool:
+    """Whether each was signed by the next."""
+    try:
+        for below, above in pairwise(chain):
+            below.verify_directly_issued_by(above)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -54,7 +54,7 @@ class Run:
             failure, reason = None, ""
             try:
                 case.flow(tool)
-                tool.finish()
+                tool.undisturbed()
                 outcome = Outcome.PASSED
             except CheckFailed as error:
                 outcome, failure = Outcome.FAILED, error

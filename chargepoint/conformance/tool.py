@@ -434,8 +434,9 @@ class Tool:
         if self.target.pauses:
             gevent.sleep(seconds)
 
-    def finish(self) -> None:
-        """The flow is over: nothing may have come that nobody asked for."""
+    def undisturbed(self) -> None:
+        """Nothing may have come that nobody asked for: at the end, and before a step that must be
+        the operator's own."""
         arrival = self.line.waiting()
         if arrival is not None and arrival.name != END:
             self._begin("the end")
