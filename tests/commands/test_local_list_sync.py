@@ -501,6 +501,7 @@ def test_a_step_that_was_never_queued_ends_the_sync(lists):
     lists.start()
     lists.stores.link.call("HSET", keys.local_list("CP001"), "step_command_id", "")
 
+    lists.stores.local_lists.look_at_sync("CP001", lists.now_ms)
     local_lists.sweep_syncs(lists.sequel)
     assert lists.record.sync is not None  # too early to tell
     lists.now_ms += HALF_A_MINUTE_MS
@@ -599,6 +600,25 @@ def test_what_is_in_step_is_left_alone(watched):
     assert watched.next() is None
 
 
+def test_a_sync_that_is_done_is_known_to_be_without_reading_a_tag(watched):
+    version = watched.stores.local_lists.tags_version("all")
+
+    assert watched.record.is_checked("all", version, watched.now_ms)
+
+
+def test_an_update_whose_fate_is_open_is_looked_into_by_itself(watched):
+    payload = {"listVersion": 5, "updateType": "Full"}
+    watched.desk.queue("SendLocalList", payload, now_ms=watched.now_ms)
+    watched.next()
+    watched.socket.lose(watched.now_ms)
+    assert watched.record.doubtful
+
+    look(watched)
+    watched.version(5)
+    assert watched.update() == (6, "Full", ["ALICE", "BOB", "CAROL"])
+    assert not watched.record.doubtful
+
+
 def test_a_change_of_the_tags_is_sent_by_itself(watched):
     watched.stores.id_tags.update("BOB", status=TagStatus.ACCEPTED)
     look(watched)
@@ -655,9 +675,11 @@ def test_who_may_not_be_asked_is_left_alone(watched, state):
             watched.start()
             watched.next()
     count = len(watched.stores.commands.page(None, 50).items)
+    revision = watched.record.revision
 
     look(watched)
 
+    assert watched.record.revision == revision
     assert len(watched.stores.commands.page(None, 50).items) == count
     is_watched = watched.stores.link.call("ZSCORE", keys.LOCAL_LISTS_WATCHED, "CP001")
     assert (is_watched is None) == (state in {"no longer wanted", "no list"})
