@@ -3,13 +3,14 @@
 import gc
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import gevent
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from cryptography import x509
 
 from csms import jobs, logs
 from csms.commands.before_queueing import BEFORE_QUEUEING
@@ -67,7 +68,8 @@ class WebProcess:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        authority_of(settings)  # whatever is wrong with it stops the start
+        # Whatever is wrong with it stops the start.
+        authority = authority_of(settings)
         self.process_id = new_process_id()
         self.link = MultiplexedLink(settings.redis_url, name=self.process_id)
         self.blocking_link = MultiplexedLink(
@@ -93,8 +95,8 @@ class WebProcess:
             Sequels(self.stores, self.desk, settings),
         )
         self.process = Process(self.process_id, self.stores, delivery, settings, self.feed.publish)
-        door = Door(self.stores, settings, self.process.serve)
-        self.tls_files = _tls_files(settings)
+        self.tls_files = _tls_files(settings, authority.chain if authority else ())
+        door = Door(self.stores, settings, self.process.serve, self._client_roots)
         self.server = Server(
             self._listeners(),
             self._application(),
@@ -143,6 +145,9 @@ class WebProcess:
                 listeners.append(listen(settings.host, port.port, context, reuse_port=True))
         return listeners
 
+    def _client_roots(self) -> Sequence[x509.Certificate]:
+        return self.tls_files.client_roots if self.tls_files is not None else ()
+
     def _check_store(self) -> None:
         found = check_store(self.link)
         for warning in found.warnings:
@@ -169,6 +174,9 @@ class WebProcess:
                 ),
                 evict=self._evict,
                 job_counts=lambda: jobs.counts(self.jobs_connection),
+                server_certificates=lambda: (
+                    self.tls_files.certificates if self.tls_files is not None else ()
+                ),
             )
         )
 
@@ -179,12 +187,13 @@ class WebProcess:
             inbox.send(self.link, owner, Note(NoteKind.EVICT, f"0 {charge_point_id}"))
 
 
-def _tls_files(settings: Settings) -> TLSFiles | None:
-    """None where no TLS is spoken. Raises ConfigurationError."""
-    if not settings.tls_ports:
+def _tls_files(settings: Settings, own_roots: Sequence[x509.Certificate]) -> TLSFiles | None:
+    """None where neither we nor a proxy of ours speaks TLS. Raises ConfigurationError."""
+    if not settings.tls_ports and settings.tls_client_ca is None and not own_roots:
         return None
+    certificates = settings.tls_certificates if settings.tls_ports else ()
     try:
-        return TLSFiles(settings.tls_certificates, settings.tls_client_ca)
+        return TLSFiles(certificates, settings.tls_client_ca, own_roots)
     except UnusableFile as error:
         raise ConfigurationError(error.setting, error.problem) from None
 

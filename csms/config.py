@@ -172,6 +172,7 @@ class SettingsSchema(Schema):
     trusted_proxies = _int("TRUSTED_PROXIES", 0, 0, 10)
     trusted_proxy_networks = _Networks(data_key="TRUSTED_PROXY_NETWORKS", load_default=())
     public_url = _text("PUBLIC_URL", None)
+    public_tls_url = _text("PUBLIC_TLS_URL", None)
     client_certificate_cn = fields.Enum(
         CommonNameRule,
         by_value=True,
@@ -238,6 +239,7 @@ class Settings:
     trusted_proxies: int
     trusted_proxy_networks: tuple[Network, ...]
     public_url: str | None
+    public_tls_url: str | None
     client_certificate_cn: CommonNameRule
     cpo_name: str | None
     certificate_authority: str | None = field(repr=False)
@@ -284,7 +286,7 @@ def _check_together(settings: Settings) -> None:
     if settings.tls_ports and not settings.tls_certificates:
         raise ConfigurationError("TLS_CERTIFICATES", "is needed for TLS_PORTS.")
     required = [p for p in settings.tls_ports if p.client_certificates == "required"]
-    if required and not settings.tls_client_ca:
+    if required and not settings.tls_client_ca and settings.chosen_authority != "built-in":
         raise ConfigurationError("TLS_CLIENT_CA", f"is needed for port {required[0].port}.")
     ports = [settings.port, *[p.port for p in settings.tls_ports]]
     if len(set(ports)) < len(ports):

@@ -114,14 +114,14 @@ def server(authority: Authority, kind: str, **more) -> Issued:
     )
 
 
-def self_made(common_name: str) -> Issued:
+def self_made(common_name: str, now_ms: int | None = None) -> Issued:
     """Signed by itself, whatever it says."""
     authority = make_root(
         key("ec", f"own {common_name}"),
         subject(common_name, CPO),
         x509.random_serial_number(),
         SignatureAlgorithm.ECDSA,
-        round(time.time() * 1000),
+        now_ms or round(time.time() * 1000),
         90,
     )
     return Issued(authority.certificate, authority.key)

@@ -53,6 +53,7 @@ TEXTS = {
     "METRICS_TOKEN",
     "HOST",
     "OCPP_PATH",
+    "PUBLIC_TLS_URL",
     "PUBLIC_URL",
     "CPO_NAME",
     "CERTIFICATE_AUTHORITY_CERTIFICATE",
@@ -183,6 +184,13 @@ def test_networks_of_proxies_are_read():
         "fd00::/8",
         "192.0.2.1/32",
     ]
+
+
+def test_an_authority_of_our_own_is_a_root_for_clients():
+    own = {"CERTIFICATE_AUTHORITY": "built-in"}
+
+    ports = settings(**{**TLS, **own, "TLS_PORTS": "8443:required", "TLS_CLIENT_CA": ""}).tls_ports
+    assert ports[0].client_certificates is ClientCertificates.REQUIRED
 
 
 PROXY = {"TRUSTED_PROXIES": "1", "TRUSTED_PROXY_NETWORKS": "10.0.0.0/8"}

@@ -15,7 +15,7 @@ from csms.commands.sealing import Sealer, Unsealable
 from csms.commands.sequels import Sequels
 from csms.commands.waiting import Waiting
 from csms.domain.charge_point import ChargePoint
-from csms.domain.command import Command, CommandError, CommandState
+from csms.domain.command import INVALID_ANSWER, Command, CommandError, CommandState
 from csms.domain.secrets import mask_values
 from csms.errors import StoreUnavailable
 from csms.logs import get_logger
@@ -33,7 +33,6 @@ log = get_logger(__name__)
 
 # Beyond the answer's own time: for the sweep, which settles what the owner could not.
 GRACE_MS = 15_000
-INVALID_ANSWER = "InvalidAnswer"
 SETTLE_TRIES = 10
 
 

@@ -15,6 +15,7 @@ from csms.commands import (
     local_lists,
     reservations,
     root_certificates,
+    security_profile,
     transfers,
 )
 from csms.commands.sequel import Sequel
@@ -25,7 +26,7 @@ FollowUp = Callable[[Command, Sequel], None]
 FOLLOW_UPS: Mapping[str, tuple[FollowUp, ...]] = {
     "CancelReservation": (reservations.after_end,),
     "CertificateSigned": (certificate_signing.after_signed,),
-    "ChangeConfiguration": (configuration.after_change,),
+    "ChangeConfiguration": (configuration.after_change, security_profile.after_change),
     "ClearChargingProfile": (charging_profiles.after_clearing,),
     "DeleteCertificate": (root_certificates.after_delete,),
     "GetCompositeSchedule": (composite_schedules.after_asking,),

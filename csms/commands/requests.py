@@ -18,6 +18,7 @@ from csms.domain.charging_profile import (
 from csms.domain.configuration import Configuration
 from csms.domain.reservation import RESERVATION_ID_MAX
 from csms.domain.secrets import is_secret_key
+from csms.domain.security_profile import check_profile_change
 from csms.domain.timestamps import epoch_ms
 from csms.domain.transfer import check_transfer
 from csms.errors import FieldError
@@ -56,7 +57,8 @@ def _connector_not_negative(payload: Payload, _: Circumstances) -> None:
 _HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 
 
-def _authorization_key(payload: Payload, _: Circumstances) -> None:
+def _change_configuration(payload: Payload, circumstances: Circumstances) -> None:
+    check_profile_change(payload, circumstances.charge_point)
     if is_secret_key(payload["key"]) and not _HEX_KEY.fullmatch(payload["value"]):
         raise FieldError(
             "payload.value",
@@ -140,7 +142,7 @@ REQUESTS: Mapping[str, Operation] = {
     "CancelReservation": Operation(),
     "CertificateSigned": Operation(),
     "ChangeAvailability": Operation(_connector_not_negative),
-    "ChangeConfiguration": Operation(_authorization_key),
+    "ChangeConfiguration": Operation(_change_configuration),
     "ClearCache": Operation(),
     "ClearChargingProfile": Operation(_clear_charging_profile),
     "DataTransfer": Operation(),

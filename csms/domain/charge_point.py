@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import unquote_to_bytes
 
+from csms.domain.certificate_facts import CertificateFacts
+
 ID_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9 ._\-+=@*|]{0,46}[A-Za-z0-9._\-+=@*|])?"
 ID_RULE = (
     "1 to 48 characters: letters, digits, blank and ._-+=@*| ; "
     "it starts with a letter or digit and does not end with a blank"
 )
 _ID = re.compile(ID_PATTERN, re.ASCII)
+
+
+# White paper, A00: none; Basic; Basic over TLS; client certificates over TLS.
+SECURITY_PROFILES = (0, 1, 2, 3)
+# Those whose charge points present a key.
+PROFILES_WITH_KEY = frozenset({1, 2})
 
 
 class Admission(StrEnum):
@@ -52,6 +60,9 @@ class ChargePoint:
     facts: BootNotification.req's fields by their OCPP names, as sent.
     retry_interval_s: answered with Pending or Rejected; None takes the system's default.
     serial_number: entered by an operator, "" takes what its boot says; client certificates name it.
+    pending_security_profile: a higher one with which it may come as well, since it was told to;
+    with the first success it takes the place of security_profile (white paper, A05).
+    client_certificate: the one with which it came last.
     quiet: nothing is sent to it by the system itself, only what somebody asked for.
     local_list: which id tags make its local authorization list (domain/local_list.py);
     local_list_auto_sync: it is sent what has changed without being asked for.
@@ -69,6 +80,8 @@ class ChargePoint:
     assume_ocpp16: bool = False
     quiet: bool = False
     serial_number: str = ""
+    pending_security_profile: int | None = None
+    client_certificate: CertificateFacts | None = None
     local_list: str = "none"
     local_list_auto_sync: bool = False
     key_hash: str = ""

@@ -3,8 +3,9 @@ they are (security white paper, A00.FR.403 to 408 and 501 to 512; RFC 5280, 6)."
 
 import base64
 import binascii
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,8 +16,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from csms.config import CommonNameRule
 from csms.domain.certificate_authority import is_strong
 from csms.domain.certificate_facts import CertificateFacts, facts_of
+from csms.domain.charge_point import ChargePoint
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
@@ -35,6 +38,11 @@ class PresentedCertificate:
 
     chain: tuple[bytes, ...]
     path_verified: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the client's own certificate, in hex; "" where there is none to read."""
+        return hashlib.sha256(self.chain[0]).hexdigest() if self.chain else ""
 
 
 class CertificateProblem(StrEnum):
@@ -60,10 +68,28 @@ class CertificateRefused(Exception):
 @dataclass(frozen=True, slots=True)
 class ClientTrust:
     """Whose certificates are taken: those that lead to one of roots and whose O contains
-    organisation; "" takes any."""
+    organisation ("" takes any); rule says what their CN must be."""
 
     roots: Sequence[x509.Certificate] = ()
     organisation: str = ""
+    rule: CommonNameRule = CommonNameRule.EITHER
+
+
+def common_names(charge_point: ChargePoint, rule: CommonNameRule) -> tuple[str, ...]:
+    """What the CN of a charge point's certificate may be (quirk 36).
+
+    The serial number is the one an operator entered, never the one in its last boot: that may have
+    been sent by anybody while the security profile was 0, and would let whoever has a certificate
+    of ours name the charge point it is to be taken for. (A certificate that we issued for a charge
+    point is known by its fingerprint.)
+    """
+    serial = (charge_point.serial_number,) if charge_point.serial_number else ()
+    names: Mapping[CommonNameRule, tuple[str, ...]] = {
+        CommonNameRule.SERIAL: serial,
+        CommonNameRule.ID: (charge_point.charge_point_id,),
+        CommonNameRule.EITHER: (*serial, charge_point.charge_point_id),
+    }
+    return names[rule]
 
 
 def read_passed_on(header: str) -> PresentedCertificate | None:
@@ -98,11 +124,17 @@ _ENVOY_CERTIFICATE = re.compile(r'(?:^|;)Cert="([^"]*)"', re.IGNORECASE)
 
 
 def check_client_certificate(
-    presented: PresentedCertificate, trust: ClientTrust, names: Sequence[str], now_ms: int
+    charge_point: ChargePoint,
+    presented: PresentedCertificate,
+    trust: ClientTrust,
+    now_ms: int,
+    is_own: bool | None = None,
 ) -> CertificateFacts:
-    """Whose certificate it is. names: what its CN may be, whatever the case.
+    """What stands in a certificate that admits the charge point.
 
-    Raises CertificateRefused.
+    is_own: True where it was issued for this charge point, whatever names it has; False where it
+    was issued for another one, which may have claimed this one's serial number, or where this one
+    refused it; None where nobody knows. Raises CertificateRefused.
     """
     try:
         chain = [x509.load_der_x509_certificate(der) for der in presented.chain]
@@ -127,18 +159,31 @@ def check_client_certificate(
         raise CertificateRefused(
             CertificateProblem.UNTRUSTED, "The client certificate leads to no root of ours."
         )
+    if is_own:
+        return facts
+    if is_own is False:
+        raise CertificateRefused(
+            CertificateProblem.OTHER_NAME, "The client certificate was not issued for it."
+        )
     if trust.organisation.casefold() not in facts.organisation.casefold():
         raise CertificateRefused(
             CertificateProblem.OTHER_ORGANISATION,
             f"The O of the client certificate must contain {trust.organisation}.",
         )
-    if facts.common_name.casefold() not in {name.casefold() for name in names if name}:
+    names = common_names(charge_point, trust.rule)
+    if facts.common_name.casefold() not in {name.casefold() for name in names}:
         raise CertificateRefused(
             CertificateProblem.OTHER_NAME,
-            "The CN of the client certificate must be the serial number or the id of the charge "
-            "point, as the central system knows them.",
+            f"The CN of the client certificate must be {_WANTED[trust.rule]}.",
         )
     return facts
+
+
+_WANTED = {
+    CommonNameRule.SERIAL: "the serial number of the charge point as entered by an operator",
+    CommonNameRule.ID: "the id of the charge point",
+    CommonNameRule.EITHER: "the id of the charge point or its serial number as entered",
+}
 
 
 def _day(ms: int) -> str:

@@ -24,6 +24,10 @@ class CommandState(StrEnum):
 FINAL_STATES = frozenset(CommandState) - {CommandState.QUEUED, CommandState.SENT}
 
 
+INVALID_ANSWER = "InvalidAnswer"
+"""The code of an error that is none of the charge point's: its answer makes no sense."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandError:
     """A CALLERROR as received, or what was wrong with the answer."""

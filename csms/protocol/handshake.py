@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import ChargePoint
+from csms.domain.client_certificates import (
+    CertificateProblem,
+    CertificateRefused,
+    ClientTrust,
+    PresentedCertificate,
+    check_client_certificate,
+)
 from csms.domain.credentials import key_matches, read_basic_credentials
 
 SUBPROTOCOL = "ocpp1.6"
@@ -18,12 +26,33 @@ class RefusalReason(StrEnum):
     WRONG_TRANSPORT = "transport does not fit the security profile"
     MISSING_CREDENTIALS = "no credentials"
     WRONG_CREDENTIALS = "wrong credentials"
+    NO_CLIENT_CERTIFICATE = "no client certificate"
+    CERTIFICATE_UNREADABLE = CertificateProblem.UNREADABLE.value
+    CERTIFICATE_UNTRUSTED = CertificateProblem.UNTRUSTED.value
+    CERTIFICATE_EXPIRED = CertificateProblem.EXPIRED.value
+    CERTIFICATE_WEAK = CertificateProblem.WEAK.value
+    CERTIFICATE_OTHER_ORGANISATION = CertificateProblem.OTHER_ORGANISATION.value
+    CERTIFICATE_OTHER_NAME = CertificateProblem.OTHER_NAME.value
     NO_SUBPROTOCOL = "no common subprotocol"
     FROM_A_BROWSER = "sent by a web page"
     AT_CAPACITY = "over capacity or draining"
     STORE_UNAVAILABLE = "the store does not answer"
     MALFORMED = "malformed handshake"
     TLS_HANDSHAKE_FAILED = "TLS handshake failed"
+
+
+DOWNGRADES = frozenset({RefusalReason.WRONG_TRANSPORT, RefusalReason.NO_CLIENT_CERTIFICATE})
+"""A charge point that comes with less than its security profile demands."""
+
+IMPOSTURES = frozenset(
+    {
+        *DOWNGRADES,
+        RefusalReason.MISSING_CREDENTIALS,
+        RefusalReason.WRONG_CREDENTIALS,
+        *[RefusalReason(problem.value) for problem in CertificateProblem],
+    }
+)
+"""Somebody may have pretended to be the charge point."""
 
 
 class HandshakeRefused(Exception):
@@ -37,54 +66,107 @@ class HandshakeRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a charge point presented. pending_key_hash: of the pending key it used, for the first
-    time; None where it used the one in force, or needed none."""
+class Caller:
+    """What somebody shows who says that it is a charge point.
 
-    pending_key_hash: str | None = None
-
-
-def check_transport(charge_point: ChargePoint, *, secure: bool) -> None:
-    """Raises HandshakeRefused where the link is not the one its security profile demands.
-
-    A charge point of profile 2 or 3 is never admitted without TLS; one of profile 0 or 1 may come
-    over TLS, since a proxy may end it and more protection harms nobody.
+    presented_id: the identity as decoded from the URL. secure: TLS was spoken. authorization: the
+    header. is_own: whether the certificate was issued for this charge point; None: not through us.
     """
-    if charge_point.security_profile >= 2 and not secure:
+
+    presented_id: str
+    secure: bool
+    authorization: str | None = None
+    certificate: PresentedCertificate | None = None
+    is_own: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """profile: the security profile it came with; above that of the record where an upgrade was
+    pending. pending_key_hash: of the pending key it used, for the first time; None where it used
+    the one in force, or none. certificate: of profile 3."""
+
+    profile: int
+    pending_key_hash: str | None = None
+    certificate: CertificateFacts | None = None
+
+
+def recognise(
+    charge_point: ChargePoint, caller: Caller, pepper: bytes, trust: ClientTrust, now_ms: int
+) -> Recognised:
+    """Raises HandshakeRefused unless the caller fits the charge point's security profile.
+
+    While an upgrade is pending both profiles admit, since the charge point may fall back (white
+    paper, A05.FR.08); after the first success with the higher one only that does (FR.09).
+    """
+    pending = charge_point.pending_security_profile
+    if pending is not None and pending > charge_point.security_profile:
+        try:
+            return _recognise(charge_point, pending, caller, pepper, trust, now_ms)
+        except HandshakeRefused:
+            pass  # it may still come with the old one
+    return _recognise(charge_point, charge_point.security_profile, caller, pepper, trust, now_ms)
+
+
+def _recognise(
+    charge_point: ChargePoint,
+    profile: int,
+    caller: Caller,
+    pepper: bytes,
+    trust: ClientTrust,
+    now_ms: int,
+) -> Recognised:
+    """With profile 2 or 3 nobody is admitted without TLS; with 0 or 1 it does not matter, since a
+    proxy may end TLS and more protection harms nobody (ADR 0013)."""
+    if profile >= 2 and not caller.secure:
+        raise HandshakeRefused(
+            403, RefusalReason.WRONG_TRANSPORT, f"Security profile {profile} needs TLS (wss)."
+        )
+    if profile == 3:
+        certificate = _check_certificate(charge_point, caller, trust, now_ms)
+        return Recognised(profile, certificate=certificate)
+    if profile == 0:
+        return Recognised(profile)
+    key_hash = check_credentials(charge_point, caller, pepper)
+    return Recognised(profile, None if key_hash == charge_point.key_hash else key_hash)
+
+
+def _check_certificate(
+    charge_point: ChargePoint, caller: Caller, trust: ClientTrust, now_ms: int
+) -> CertificateFacts:
+    presented = caller.certificate
+    if presented is None:
         raise HandshakeRefused(
             403,
-            RefusalReason.WRONG_TRANSPORT,
-            f"Security profile {charge_point.security_profile} needs TLS (wss).",
+            RefusalReason.NO_CLIENT_CERTIFICATE,
+            "Security profile 3 needs a client certificate.",
         )
+    try:
+        return check_client_certificate(charge_point, presented, trust, now_ms, caller.is_own)
+    except CertificateRefused as refused:
+        reason = RefusalReason(refused.problem.value)
+        raise HandshakeRefused(403, reason, refused.explanation) from None
 
 
-def check_credentials(
-    charge_point: ChargePoint, presented_id: str, authorization: str | None, pepper: bytes
-) -> Credentials:
-    """Raises HandshakeRefused (401) unless the Basic credentials are right for the profile.
+def check_credentials(charge_point: ChargePoint, caller: Caller, pepper: bytes) -> str:
+    """The hash of the key that the caller has; it may be a pending one.
 
-    presented_id: the identity as decoded from the URL, which the user must equal (OCPP-J 6.2.2).
-    Answer and cost are the same for a wrong user and a wrong password.
+    Raises HandshakeRefused (401) unless its Basic credentials are right; the user must be the
+    identity (OCPP-J 6.2.2). Answer and cost are the same for a wrong user and a wrong password.
     """
-    if charge_point.security_profile == 0:
-        return Credentials()
-    credentials = read_basic_credentials(authorization)
+    credentials = read_basic_credentials(caller.authorization)
     if credentials is None:
         raise HandshakeRefused(
             401, RefusalReason.MISSING_CREDENTIALS, "Basic authentication is required."
         )
     user, password = credentials
-    current = key_matches(password, charge_point.key_hash, pepper)
-    pending = [
-        stored
-        for stored in charge_point.pending_key_hashes
-        if key_matches(password, stored, pepper)
-    ]
-    if user.lower() != presented_id.encode().lower() or not (current or pending):
+    keys = (charge_point.key_hash, *charge_point.pending_key_hashes)
+    fitting = [stored for stored in keys if key_matches(password, stored, pepper)]
+    if user.lower() != caller.presented_id.encode().lower() or not fitting:
         raise HandshakeRefused(
             401, RefusalReason.WRONG_CREDENTIALS, "The credentials are not right."
         )
-    return Credentials(None if current else pending[0])
+    return fitting[0]
 
 
 def choose_subprotocol(offered: str | None, *, assume: bool) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
 from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
 from csms.errors import ChargePointExists, ChargePointUnknown
@@ -35,6 +36,26 @@ _PROMOTE_KEY = Script(
     end
     -- It was used, or another has come in force: what is not pending must not come in force.
     return 0
+    """,
+)
+_EXPECT_PROFILE = Script(
+    "expect-profile",
+    """
+    -- KEYS[1] record; ARGV[1] the security profile it was told to come with. Never a lower one.
+    local current = tonumber(redis.call('HGET', KEYS[1], 'security_profile') or 1)
+    if redis.call('EXISTS', KEYS[1]) == 0 or tonumber(ARGV[1]) <= current then return 0 end
+    redis.call('HSET', KEYS[1], 'pending_security_profile', ARGV[1])
+    return 1
+    """,
+)
+_PROMOTE_PROFILE = Script(
+    "promote-profile",
+    """
+    -- KEYS[1] record; ARGV[1] the security profile it came with: only a pending one, only upwards
+    local was = redis.call('HMGET', KEYS[1], 'security_profile', 'pending_security_profile')
+    if was[2] ~= ARGV[1] or tonumber(ARGV[1]) <= tonumber(was[1] or 1) then return 0 end
+    redis.call('HSET', KEYS[1], 'security_profile', ARGV[1], 'pending_security_profile', '')
+    return 1
     """,
 )
 _SET_PENDING_KEYS = Script(
@@ -133,6 +154,17 @@ class ChargePoints:
         """A pending key that the charge point has not taken."""
         key = keys.charge_point(charge_point_id)
         self._link.run(_SET_PENDING_KEYS, [key], [key_hash, 0])
+
+    def expect_profile(self, charge_point_id: str, profile: int) -> bool:
+        """Let it come with a higher security profile as well; False where this is not higher."""
+        return bool(
+            self._link.run(_EXPECT_PROFILE, [keys.charge_point(charge_point_id)], [profile])
+        )
+
+    def promote_profile(self, charge_point_id: str, profile: int) -> bool:
+        """Put a pending security profile in force; False where it is not pending (any more)."""
+        key = keys.charge_point(charge_point_id)
+        return bool(self._link.run(_PROMOTE_PROFILE, [key], [profile]))
 
     def delete(self, charge_point_id: str) -> None:
         """Forget the charge point, its connectors, commands and messages. Its transactions stay:
@@ -311,7 +343,7 @@ def _text(value: Any) -> Argument:
         return ""
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | CertificateFacts):
         return orjson.dumps(value)
     if isinstance(value, tuple):
         return " ".join(value)
@@ -346,6 +378,12 @@ def _charge_point(charge_point_id: str, fields: Mapping[str, str]) -> ChargePoin
         assume_ocpp16=fields.get("assume_ocpp16") == "1",
         quiet=fields.get("quiet") == "1",
         serial_number=fields.get("serial_number", ""),
+        pending_security_profile=_optional_int(fields, "pending_security_profile"),
+        client_certificate=(
+            CertificateFacts(**orjson.loads(fields["client_certificate"]))
+            if fields.get("client_certificate")
+            else None
+        ),
         local_list=fields.get("local_list") or "none",
         local_list_auto_sync=fields.get("local_list_auto_sync") == "1",
         key_hash=fields.get("key_hash", ""),

@@ -1,10 +1,14 @@
 """Decides who may connect, before anything else is done for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from cryptography import x509
 
 from csms import metrics
 from csms.clock import now_ms
 from csms.config import Settings
+from csms.domain.certificate_request import CertificateState
 from csms.domain.charge_point import (
     Admission as AdmissionSetting,
 )
@@ -13,14 +17,19 @@ from csms.domain.charge_point import (
     UnknownChargePoints,
     read_charge_point_id,
 )
+from csms.domain.client_certificates import ClientTrust
+from csms.domain.security_event import own_event
 from csms.errors import ChargePointExists, StoreRefused, StoreUnavailable
 from csms.logs import get_logger
 from csms.protocol.handshake import (
+    DOWNGRADES,
+    IMPOSTURES,
+    Caller,
     HandshakeRefused,
+    Recognised,
     RefusalReason,
-    check_credentials,
-    check_transport,
     choose_subprotocol,
+    recognise,
 )
 from csms.state.stores import Stores
 from csms.transport.server import Admission, Refusal, UpgradeRequest
@@ -37,12 +46,20 @@ Serve = Callable[[ChargePoint, UpgradeRequest, WebSocket], None]
 
 
 class Door:
-    """serve: what is done with an admitted socket."""
+    """serve: what is done with an admitted socket. client_roots: those that client certificates may
+    lead to, as they are now."""
 
-    def __init__(self, stores: Stores, settings: Settings, serve: Serve) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        settings: Settings,
+        serve: Serve,
+        client_roots: Callable[[], Sequence[x509.Certificate]] = tuple,
+    ) -> None:
         self._stores = stores
         self._settings = settings
         self._serve = serve
+        self._client_roots = client_roots
         self._pepper = settings.credential_pepper.encode()
 
     def __call__(self, request: UpgradeRequest) -> Refusal | Admission:
@@ -72,20 +89,66 @@ class Door:
                 403, RefusalReason.FROM_A_BROWSER, "This address is for charge points."
             )
         record = self._known(presented_id)
-        check_transport(record, secure=request.secure)
-        credentials = check_credentials(
-            record, presented_id, request.headers.get("authorization"), self._pepper
+        caller = Caller(
+            presented_id=presented_id,
+            secure=request.secure,
+            authorization=request.headers.get("authorization"),
+            certificate=request.client_certificate,
+            is_own=self._is_own(record, request),
         )
+        at_ms = now_ms()
+        recognised = recognise(record, caller, self._pepper, self._trust(), at_ms)
         subprotocol = choose_subprotocol(
             request.headers.get("sec-websocket-protocol"), assume=record.assume_ocpp16
         )
-        if credentials.pending_key_hash is not None:
-            # The first login with the new key is the proof that it arrived (white paper, A01).
-            self._stores.charge_points.promote_key(
-                record.charge_point_id, credentials.pending_key_hash
-            )
+        record = self._note_success(record, recognised, at_ms)
         metrics.connections.labels("accepted").inc()
         return Admission(subprotocol, lambda ws: self._serve(record, request, ws))
+
+    def _is_own(self, record: ChargePoint, request: UpgradeRequest) -> bool | None:
+        """Whether the certificate shown was issued for this charge point, which did not refuse it;
+        None where it was not issued through us."""
+        if request.client_certificate is None:
+            return None
+        fingerprint = request.client_certificate.fingerprint
+        owner = self._stores.certificates.owner(fingerprint)
+        if owner is None:
+            return None
+        kept = self._stores.certificates.find(owner, fingerprint)
+        was_refused = kept is not None and kept.state is CertificateState.REJECTED
+        return owner == record.charge_point_id and not was_refused
+
+    def _trust(self) -> ClientTrust:
+        settings = self._settings
+        return ClientTrust(
+            self._client_roots(), settings.cpo_name or "", settings.client_certificate_cn
+        )
+
+    def _note_success(self, record: ChargePoint, recognised: Recognised, at_ms: int) -> ChargePoint:
+        """What a first success changes, in the record as it is from now on."""
+        charge_points, charge_point_id = self._stores.charge_points, record.charge_point_id
+        if recognised.pending_key_hash is not None:
+            # The first login with the new key is the proof that it arrived (white paper, A01).
+            charge_points.promote_key(charge_point_id, recognised.pending_key_hash)
+        if recognised.profile > record.security_profile:
+            # From now on the lower one admits no more (A05.FR.09).
+            if charge_points.promote_profile(charge_point_id, recognised.profile):
+                said = f"from {record.security_profile} to {recognised.profile}: it came with it"
+                self._stores.security_events.record(
+                    charge_point_id, own_event("SecurityProfileRaised", at_ms, said)
+                )
+            record = replace(
+                record, security_profile=recognised.profile, pending_security_profile=None
+            )
+        certificate = recognised.certificate
+        if certificate is None:
+            return record
+        # The first use ends the older ones (A02).
+        self._stores.certificates.used(charge_point_id, certificate.fingerprint, at_ms)
+        if certificate != record.client_certificate:
+            charge_points.update(charge_point_id, client_certificate=certificate)
+            record = replace(record, client_certificate=certificate)
+        return record
 
     def _known(self, presented_id: str) -> ChargePoint:
         charge_points = self._stores.charge_points
@@ -140,6 +203,7 @@ class Door:
         self, presented_id: str | None, reason: RefusalReason, request: UpgradeRequest
     ) -> None:
         shown_id = presented_id or request.path.rsplit("/", 1)[-1]
+        at_ms = now_ms()
         metrics.connections.labels(str(reason)).inc()
         if reason in {RefusalReason.MISSING_CREDENTIALS, RefusalReason.WRONG_CREDENTIALS}:
             metrics.auth_failures.labels("charge point").inc()
@@ -149,7 +213,15 @@ class Door:
             reason=str(reason),
             remote_address=request.remote_address,
         )
-        self._stores.refusals.record(shown_id, str(reason), request.remote_address, now_ms())
+        self._stores.refusals.record(shown_id, str(reason), request.remote_address, at_ms)
+        if presented_id is not None and reason in IMPOSTURES:
+            event = own_event(
+                "ConnectionRefused",
+                at_ms,
+                f"{reason}, from {request.remote_address}",
+                critical=reason in DOWNGRADES,
+            )
+            self._stores.security_events.record(presented_id, event)
 
 
 def _comes_from_the_page(request: UpgradeRequest) -> bool:

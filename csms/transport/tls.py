@@ -29,6 +29,7 @@ from gevent.ssl import SSLContext
 from csms import metrics
 from csms.clock import now_ms
 from csms.config import CertificateFiles, ClientCertificates
+from csms.domain.certificate_authority import pem_chain
 from csms.domain.server_certificates import (
     ServerCertificate,
     UnusableCertificate,
@@ -83,10 +84,20 @@ class TLSFiles:
     used leave the ones before in force.
     """
 
-    def __init__(self, certificates: Sequence[CertificateFiles], client_roots: Path | None) -> None:
-        """Raises UnusableFile."""
+    def __init__(
+        self,
+        certificates: Sequence[CertificateFiles],
+        client_roots: Path | None,
+        own_roots: Sequence[x509.Certificate] = (),
+    ) -> None:
+        """certificates: without any there are roots only, for what proxies pass on. own_roots: of
+        the authority that signs for charge points here, beside those in the file client_roots.
+
+        Raises UnusableFile.
+        """
         self._certificate_files = tuple(certificates)
         self._client_roots_file = client_roots
+        self._own_roots = tuple(own_roots)
         self._seen = self._signature()
         self._read_as = self._seen
         self._loaded = self._load()
@@ -148,23 +159,24 @@ class TLSFiles:
             yield self._client_roots_file
 
     def _load(self) -> _Loaded:
-        roots_pem, roots = self._read_client_roots()
+        roots = (*self._own_roots, *self._read_client_roots())
+        roots_pem = pem_chain(roots)
         return _Loaded(
             contexts={
                 demand: self._context(demand, roots_pem)
                 for demand in ClientCertificates
-                if roots or demand is ClientCertificates.NONE
+                if self._certificate_files and (roots or demand is ClientCertificates.NONE)
             },
             certificates=tuple(_read_certificate(files) for files in self._certificate_files),
             client_roots=roots,
         )
 
-    def _read_client_roots(self) -> tuple[str, tuple[x509.Certificate, ...]]:
+    def _read_client_roots(self) -> tuple[x509.Certificate, ...]:
         if self._client_roots_file is None:
-            return "", ()
+            return ()
         pem = _read("TLS_CLIENT_CA", self._client_roots_file)
         try:
-            return pem.decode("ascii", "replace"), tuple(x509.load_pem_x509_certificates(pem))
+            return tuple(x509.load_pem_x509_certificates(pem))
         except ValueError as error:
             problem = f"{self._client_roots_file} holds no certificates in PEM ({error})"
             raise UnusableFile("TLS_CLIENT_CA", problem) from None

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from csms import clock
-from csms.domain.charge_point import Admission, ChargePoint
+from csms.domain.charge_point import PROFILES_WITH_KEY, Admission, ChargePoint
 from csms.domain.credentials import (
     KEY_BYTES_MAX,
     SALT_BYTES,
@@ -15,10 +14,17 @@ from csms.domain.credentials import (
     read_authorization_key,
 )
 from csms.domain.local_list import SOURCE_RULE, read_source
+from csms.domain.security_event import own_event
 from csms.errors import FieldError
 from csms.web.parts import WebParts
 
 GENERATE = "generate"
+PROFILE_WORDS: Mapping[int, str] = {
+    0: "0: no key, so that anybody can pretend to be it",
+    1: "1: a key",
+    2: "2: a key, over TLS",
+    3: "3: a client certificate, over TLS",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +37,16 @@ class Key:
 
 def create(parts: WebParts, wishes: Mapping[str, Any], now_ms: int) -> tuple[ChargePoint, Key]:
     """Enter a charge point. wishes: fields of ChargePoint by name, and `authorization_key`: given,
-    or left out to have one made for security profile 1.
+    or left out to have one made for security profiles 1 and 2.
 
     Raises FieldError, ChargePointExists.
     """
     wishes = dict(wishes)
     given = wishes.pop("authorization_key", None)
     profile = wishes.get("security_profile", 1)
-    if profile == 0 and given is not None:
-        raise FieldError("authorization_key", "is of no use with security_profile 0")
-    key = Key("", None) if profile == 0 else _key(parts, given or GENERATE)
+    if given is not None:
+        _check_use_of_key(profile)
+    key = _key(parts, given or GENERATE) if profile in PROFILES_WITH_KEY else Key("", None)
     record = ChargePoint(created_at_ms=now_ms, key_hash=key.stored, **wishes)
     parts.stores.charge_points.create(record)
     _watch(parts, wishes, record.charge_point_id, now_ms)
@@ -48,11 +54,18 @@ def create(parts: WebParts, wishes: Mapping[str, Any], now_ms: int) -> tuple[Cha
     return record, key
 
 
-def change(parts: WebParts, charge_point_id: str, wishes: Mapping[str, Any]) -> Key | None:
+def change(
+    parts: WebParts,
+    charge_point_id: str,
+    wishes: Mapping[str, Any],
+    requested_by: str,
+    now_ms: int,
+) -> Key | None:
     """Change what wishes names. A new key or security profile ends the connection, so that the
     charge point comes back under it; what is left takes effect with its next BootNotification.
 
-    Raises ChargePointUnknown, FieldError.
+    A security profile may be lowered here, and nowhere else (white paper, A00.FR.005); naming one
+    ends an upgrade that is pending. Raises ChargePointUnknown, FieldError.
     """
     record = parts.stores.charge_points.get(charge_point_id)
     changes = dict(wishes)
@@ -60,20 +73,44 @@ def change(parts: WebParts, charge_point_id: str, wishes: Mapping[str, Any]) -> 
     profile = changes.get("security_profile", record.security_profile)
     key = None
     if given is not None:
-        if profile == 0:
-            raise FieldError("authorization_key", "is of no use with security_profile 0")
+        _check_use_of_key(profile)
         key = _key(parts, given)
         changes |= {"key_hash": key.stored, "pending_key_hashes": ()}
-    elif profile > record.security_profile and not record.key_hash:
+    elif profile in PROFILES_WITH_KEY and not record.key_hash and "security_profile" in changes:
         raise FieldError(
             "authorization_key", f"is needed for security_profile {profile}; give one or {GENERATE}"
         )
+    if "security_profile" in changes:
+        changes["pending_security_profile"] = None
     parts.stores.charge_points.update(charge_point_id, **changes)
-    _watch(parts, changes, charge_point_id, clock.now_ms())
+    _watch(parts, changes, charge_point_id, now_ms)
     parts.stores.changed.add(charge_point_id)
+    if profile != record.security_profile:
+        _note_profile(parts, record, profile, requested_by, now_ms)
     if key is not None or profile != record.security_profile:
         parts.evict(charge_point_id)
     return key
+
+
+def _check_use_of_key(profile: int) -> None:
+    if profile not in PROFILES_WITH_KEY:
+        raise FieldError("authorization_key", f"is of no use with security_profile {profile}")
+
+
+def _note_profile(
+    parts: WebParts, record: ChargePoint, profile: int, requested_by: str, now_ms: int
+) -> None:
+    lowered = profile < record.security_profile
+    parts.stores.security_events.record(
+        record.charge_point_id,
+        own_event(
+            "SecurityProfileLowered" if lowered else "SecurityProfileRaised",
+            now_ms,
+            f"from {record.security_profile} to {profile}, in its settings",
+            critical=lowered,
+            actor=requested_by,
+        ),
+    )
 
 
 def delete(parts: WebParts, charge_point_id: str) -> None:

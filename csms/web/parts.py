@@ -1,6 +1,6 @@
 """What the web side is given by the composition root, and how a view gets at it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,6 +10,7 @@ from csms.commands.dispatch import CommandDesk
 from csms.commands.transfer_requests import TransferDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
+from csms.domain.server_certificates import ServerCertificate
 from csms.state.accounts import Accounts
 from csms.state.stores import Stores
 from csms.web.feed import EventFeed
@@ -23,7 +24,7 @@ class WebParts:
 
     evict: ends the connection of a charge point, whichever process holds it, so that it comes
     back under what has changed. is_draining: True from SIGTERM on. job_counts: the workers' jobs by
-    (queue, state).
+    (queue, state). server_certificates: those of the TLS ports.
     """
 
     settings: Settings
@@ -39,6 +40,7 @@ class WebParts:
     verify_password: Callable[[str, str], bool]
     evict: Callable[[str], None]
     job_counts: Callable[[], Mapping[tuple[str, str], int]]
+    server_certificates: Callable[[], Sequence[ServerCertificate]] = tuple
 
 
 def parts() -> WebParts:

@@ -1,18 +1,20 @@
 """Whose client certificate it is, and whether it may be believed (white paper, A00)."""
 
 from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import certificates
 import pytest
-from cast import DAY_MS, NOON_MS
+from cast import CP001, DAY_MS, NOON_MS
 from certificates import CPO, Issued, issued, root, self_made
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from csms.config import CommonNameRule
 from csms.domain.certificate_authority import Purpose, SignatureAlgorithm, make_root, subject
 from csms.domain.certificate_facts import facts_of
 from csms.domain.client_certificates import (
@@ -28,7 +30,7 @@ from csms.domain.client_certificates import (
 
 ROOT = root(now_ms=NOON_MS)
 TRUST = ClientTrust(ROOT.chain, CPO)
-NAMES = ["SN-1", "CP001"]
+OWNER = replace(CP001, serial_number="SN-1")
 GOOD = issued(ROOT, "SN-1", now_ms=NOON_MS)
 
 
@@ -76,9 +78,9 @@ def paths(leaf, *between, roots=ROOT.chain):
     return leads_to_root(chain, roots, NOON_MS)
 
 
-def refusal(presented, trust=TRUST, names=NAMES, now_ms=NOON_MS):
+def refusal(presented, owner=OWNER, trust=TRUST, now_ms=NOON_MS):
     with pytest.raises(CertificateRefused) as refused:
-        check_client_certificate(presented, trust, names, now_ms)
+        check_client_certificate(owner, presented, trust, now_ms)
     assert refused.value.explanation
     return refused.value.problem
 
@@ -87,15 +89,15 @@ def refusal(presented, trust=TRUST, names=NAMES, now_ms=NOON_MS):
 
 
 @pytest.mark.parametrize("path_verified", [False, True])
-@pytest.mark.parametrize("names", [["SN-1"], ["sn-1", ""], ["CP001", "SN-1"]])
-def test_a_good_certificate_admits_and_is_described(path_verified, names):
-    facts = check_client_certificate(
-        shown(GOOD, path_verified=path_verified), TRUST, names, NOON_MS
-    )
+def test_a_good_certificate_admits_and_is_described(path_verified):
+    presented = shown(GOOD, path_verified=path_verified)
+
+    facts = check_client_certificate(OWNER, presented, TRUST, NOON_MS)
 
     assert facts == facts_of(GOOD.certificate)
     assert (facts.common_name, facts.organisation) == ("SN-1", CPO)
     assert facts.fingerprint == certificates.fingerprint(GOOD.certificate)
+    assert facts.fingerprint == presented.fingerprint
     assert int(facts.serial_number, 16) == GOOD.certificate.serial_number
     assert facts.not_before_ms < NOON_MS < facts.not_after_ms
     assert facts.issuer == "CN=Root ec"
@@ -104,12 +106,17 @@ def test_a_good_certificate_admits_and_is_described(path_verified, names):
 @pytest.mark.parametrize("organisation", ["", "Nordwerk", "nordwerk charging"])
 def test_the_o_contains_the_organisation_whatever_its_case(organisation):
     """A00.FR.405: contains."""
-    check_client_certificate(shown(GOOD), ClientTrust(ROOT.chain, organisation), NAMES, NOON_MS)
+    trust = ClientTrust(ROOT.chain, organisation)
+
+    assert check_client_certificate(OWNER, shown(GOOD), trust, NOON_MS)
 
 
 @pytest.mark.parametrize("chain", [(), (b"",), (b"nonsense",), (GOOD.der[:-1],)])
 def test_what_can_t_be_read_is_refused(chain):
-    assert refusal(PresentedCertificate(chain, True)) is CertificateProblem.UNREADABLE
+    presented = PresentedCertificate(chain, True)
+
+    assert refusal(presented) is CertificateProblem.UNREADABLE
+    assert bool(presented.fingerprint) is bool(chain)
 
 
 @pytest.mark.parametrize("now_ms", [NOON_MS - 2 * DAY_MS, NOON_MS + 91 * DAY_MS])
@@ -124,12 +131,12 @@ def test_a_weak_key_is_refused():
     assert refusal(shown(weak, path_verified=True)) is CertificateProblem.WEAK
 
 
-@pytest.mark.parametrize(
-    "certificate", [self_made("SN-1"), issued(root(name="Foreign", now_ms=NOON_MS), "SN-1")]
-)
+FOREIGN = issued(root(name="Foreign", now_ms=NOON_MS), "SN-1", now_ms=NOON_MS)
+
+
+@pytest.mark.parametrize("certificate", [self_made("SN-1", NOON_MS), FOREIGN])
 def test_a_certificate_that_leads_to_no_root_is_refused(certificate):
-    now_ms = facts_of(certificate.certificate).not_after_ms - DAY_MS
-    assert refusal(shown(certificate), now_ms=now_ms) is CertificateProblem.UNTRUSTED
+    assert refusal(shown(certificate)) is CertificateProblem.UNTRUSTED
 
 
 def test_another_organisation_is_refused():
@@ -140,16 +147,59 @@ def test_another_organisation_is_refused():
     assert refusal(shown(none)) is CertificateProblem.OTHER_ORGANISATION
 
 
-@pytest.mark.parametrize("names", [[], [""], ["SN-2"], ["SN"], ["SN-10"]])
-def test_another_name_is_refused(names):
-    assert refusal(shown(GOOD), names=names) is CertificateProblem.OTHER_NAME
+SERIAL, ID, EITHER = CommonNameRule.SERIAL, CommonNameRule.ID, CommonNameRule.EITHER
+
+
+@pytest.mark.parametrize(
+    ("rule", "common_name", "serial_number", "admitted"),
+    [
+        (SERIAL, "SN-1", "SN-1", True),
+        (SERIAL, "sn-1", "SN-1", True),
+        (SERIAL, "SN-10", "SN-1", False),
+        (SERIAL, "SN", "SN-1", False),
+        (SERIAL, "CP001", "SN-1", False),
+        (SERIAL, "SN-1", "", False),
+        (SERIAL, "CP001", "", False),
+        (ID, "CP001", "SN-1", True),
+        (ID, "cp001", "", True),
+        (ID, "SN-1", "SN-1", False),
+        (EITHER, "SN-1", "SN-1", True),
+        (EITHER, "CP001", "SN-1", True),
+        (EITHER, "CP001", "", True),
+        (EITHER, "CP002", "SN-1", False),
+        (EITHER, "BOOTED", "", False),
+    ],
+)
+def test_the_cn_is_the_serial_number_or_the_id(rule, common_name, serial_number, admitted):
+    """Quirk 36. What a boot says counts for nothing: anybody may have sent it."""
+    owner = replace(CP001, serial_number=serial_number, facts={"chargePointSerialNumber": "BOOTED"})
+    presented = shown(issued(ROOT, common_name, now_ms=NOON_MS))
+    trust = ClientTrust(ROOT.chain, CPO, rule)
+    if admitted:
+        assert check_client_certificate(owner, presented, trust, NOON_MS)
+    else:
+        assert refusal(presented, owner, trust) is CertificateProblem.OTHER_NAME
 
 
 def test_a_certificate_without_a_name_is_nobody_s():
     """An unknown serial number is no name either."""
-    anonymous = made("", ROOT)
+    assert refusal(shown(made("", ROOT)), CP001) is CertificateProblem.OTHER_NAME
 
-    assert refusal(shown(anonymous), names=["", "CP001"]) is CertificateProblem.OTHER_NAME
+
+def test_the_names_in_a_certificate_issued_for_it_do_not_matter():
+    other = shown(issued(ROOT, "SN-2", organisation="", now_ms=NOON_MS))
+    foreign = shown(self_made("SN-1", NOON_MS))
+
+    assert check_client_certificate(OWNER, other, TRUST, NOON_MS, True)
+    with pytest.raises(CertificateRefused, match="no root of ours"):
+        check_client_certificate(OWNER, foreign, TRUST, NOON_MS, True)
+
+
+def test_one_issued_for_another_is_refused_whatever_its_name():
+    with pytest.raises(CertificateRefused, match="not issued for it") as refused:
+        check_client_certificate(OWNER, shown(GOOD), TRUST, NOON_MS, False)
+
+    assert refused.value.problem is CertificateProblem.OTHER_NAME
 
 
 # -- the path

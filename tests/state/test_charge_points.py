@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 from cast import CP001, CP002, NOON_MS
 
+from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
 from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
 from csms.domain.transfer import TransferKind
@@ -26,6 +27,8 @@ FULL = ChargePoint(
     assume_ocpp16=True,
     key_hash="00$11",
     pending_key_hashes=("22$33", "44$55"),
+    pending_security_profile=3,
+    client_certificate=CertificateFacts("SN", "O", "CN=R", "1F", "ab", NOON_MS, NOON_MS + 1),
     registration=RegistrationStatus.REJECTED,
     facts={"chargePointVendor": "", "chargePointModel": "ü"},
     created_at_ms=NOON_MS,
@@ -282,3 +285,36 @@ def test_a_deleted_charge_point_leaves_no_connector_in_the_figures(stores):
     stores.charge_points.delete("CP001")
 
     assert stores.link.call("SCARD", keys.connectors_in(ChargePointStatus.CHARGING)) == 0
+
+
+@pytest.mark.parametrize(
+    ("current", "expected", "is_taken"),
+    [(0, 1, True), (1, 2, True), (1, 3, True), (1, 1, False), (2, 1, False), (3, 0, False)],
+)
+def test_only_a_higher_profile_is_expected(stores, current, expected, is_taken):
+    """White paper, A05: never lowered."""
+    stores.charge_points.create(replace(CP001, security_profile=current))
+
+    assert stores.charge_points.expect_profile("CP001", expected) is is_taken
+
+    pending = stores.charge_points.get("CP001").pending_security_profile
+    assert pending == (expected if is_taken else None)
+
+
+def test_nothing_is_expected_of_an_unknown_charge_point(stores):
+    assert not stores.charge_points.expect_profile("CP404", 2)
+    assert stores.charge_points.find("CP404") is None
+
+
+def test_only_a_pending_profile_is_promoted_and_only_once(stores):
+    charge_points = stores.charge_points
+    charge_points.create(replace(CP001, security_profile=1))
+
+    assert not charge_points.promote_profile("CP001", 2)
+    charge_points.expect_profile("CP001", 3)
+    assert not charge_points.promote_profile("CP001", 2)
+    assert charge_points.promote_profile("CP001", 3)
+    assert not charge_points.promote_profile("CP001", 3)
+
+    record = charge_points.get("CP001")
+    assert (record.security_profile, record.pending_security_profile) == (3, None)

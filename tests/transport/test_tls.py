@@ -583,6 +583,26 @@ def test_new_roots_hold_for_the_next_client(start, trust, files, tmp_path):
     assert files.client_roots == new.chain
 
 
+def test_the_authority_of_our_own_is_trusted_beside_the_file(start, trust, tmp_path, roots):
+    own, pair = root("ec", "Own"), server(roots["ec"], "ec").write(tmp_path, "own")
+    files = TLSFiles([CertificateFiles(*pair)], None, own.chain)
+    front = Front(files)
+    upgrade(connect(front.required, trust(issued(own, "SN-1"), tmp_path)))
+    front.server.stop()
+
+    assert front.seen[0].client_certificate is not None
+    assert files.client_roots == own.chain
+
+
+def test_without_certificates_there_are_roots_for_what_proxies_pass_on(roots, tmp_path):
+    (tmp_path / "ca.pem").write_text(certificates.pem_chain(roots["ec"].chain))
+
+    files = TLSFiles([], tmp_path / "ca.pem")
+    files.look()
+
+    assert (files.client_roots, files.certificates) == (roots["ec"].chain, ())
+
+
 def test_the_files_are_watched(files, tmp_path, roots, monkeypatch):
     monkeypatch.setattr("csms.transport.tls.LOOK_S", 0.01)
     before = files.certificates

@@ -1,8 +1,9 @@
 """The resource `charge-points`."""
 
 import pytest
-from cast import CP001, PEPPER, Line
+from cast import CP001, NOON_MS, PEPPER, Line
 
+from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import Admission
 from csms.domain.credentials import key_matches
 
@@ -31,12 +32,14 @@ def test_given_key_is_kept_but_not_echoed(api, stores):
     assert key_matches(b"0123456789abcdef", stored, PEPPER.encode())
 
 
-def test_security_profile_0_has_no_key(api, stores):
-    created = api.post(URL, json={"id": "CP001", "security_profile": 0})
+@pytest.mark.parametrize(("profile", "has_key"), [(0, False), (1, True), (2, True), (3, False)])
+def test_security_profiles_1_and_2_have_a_key(api, stores, profile, has_key):
+    created = api.post(URL, json={"id": "CP001", "security_profile": profile})
 
     assert created.status_code == 201
-    assert "authorization_key" not in created.json
-    assert stores.charge_points.get("CP001").key_hash == ""
+    assert created.json["security_profile"] == profile
+    assert ("authorization_key" in created.json) is has_key
+    assert bool(stores.charge_points.get("CP001").key_hash) is has_key
 
 
 def test_every_setting_is_kept(api):
@@ -62,13 +65,17 @@ def test_every_setting_is_kept(api):
         ({"id": "a/b"}, "id"),
         ({"id": "x" * 49}, "id"),
         ({"id": 5}, "id"),
-        ({"id": "CP001", "security_profile": 2}, "security_profile"),
-        ({"id": "CP001", "security_profile": 3}, "security_profile"),
+        ({"id": "CP001", "security_profile": 4}, "security_profile"),
+        ({"id": "CP001", "security_profile": -1}, "security_profile"),
         ({"id": "CP001", "security_profile": "1"}, "security_profile"),
         ({"id": "CP001", "security_profile": True}, "security_profile"),
         ({"id": "CP001", "authorization_key": "short"}, "authorization_key"),
         (
             {"id": "CP001", "security_profile": 0, "authorization_key": "a" * 16},
+            "authorization_key",
+        ),
+        (
+            {"id": "CP001", "security_profile": 3, "authorization_key": "a" * 16},
             "authorization_key",
         ),
         ({"id": "CP001", "admission": "maybe"}, "admission"),
@@ -90,12 +97,6 @@ def test_bad_setting_is_named(api, stores, body, field):
     assert refused.content_type == "application/problem+json"
     assert [error["field"] for error in refused.json["errors"]] == [field]
     assert stores.charge_points.count() == 0
-
-
-def test_profiles_with_tls_are_said_to_be_unavailable(api):
-    refused = api.post(URL, json={"id": "CP001", "security_profile": 3})
-
-    assert "not available yet" in refused.json["errors"][0]["problem"]
 
 
 @pytest.mark.parametrize("charge_point_id", ["CP001", "cp001"])
@@ -283,6 +284,87 @@ def test_profile_with_a_key_needs_one(api, cast, around):
     assert refused.json["errors"][0]["field"] == "authorization_key"
     assert changed.json["security_profile"] == 1
     assert around.evicted == ["CP001"]
+
+
+def profile_events(stores):
+    return [
+        (kept.event.event_type, kept.event.critical, kept.event.actor, kept.event.tech_info)
+        for kept in stores.security_events.page(None, 10, charge_point_id="CP001").items
+    ]
+
+
+def test_profile_raised_by_an_operator_holds_at_once_and_is_noted(api, stores, around):
+    api.post(URL, json={"id": "CP001"})
+    stores.charge_points.expect_profile("CP001", 3)
+
+    changed = api.patch(f"{URL}/CP001", json={"security_profile": 2})
+
+    assert changed.json["security_profile"] == 2
+    assert changed.json["pending_security_profile"] is None
+    assert around.evicted == ["CP001"]
+    assert profile_events(stores) == [
+        ("SecurityProfileRaised", False, "api:bootstrap", "from 1 to 2, in its settings")
+    ]
+
+
+def test_profile_lowered_by_an_operator_is_a_critical_event(api, stores, around):
+    """A00.FR.005: never through OCPP, so that somebody has to look."""
+    api.post(URL, json={"id": "CP001", "security_profile": 2})
+
+    api.patch(f"{URL}/CP001", json={"security_profile": 1})
+
+    assert stores.charge_points.get("CP001").security_profile == 1
+    assert around.evicted == ["CP001"]
+    assert profile_events(stores) == [
+        ("SecurityProfileLowered", True, "api:bootstrap", "from 2 to 1, in its settings")
+    ]
+
+
+def test_profile_named_again_ends_a_pending_upgrade_and_nothing_else(api, stores, around):
+    api.post(URL, json={"id": "CP001"})
+    stores.charge_points.expect_profile("CP001", 2)
+    pending = api.get(f"{URL}/CP001").json["pending_security_profile"]
+
+    changed = api.patch(f"{URL}/CP001", json={"security_profile": 1})
+
+    assert (pending, changed.json["pending_security_profile"]) == (2, None)
+    assert around.evicted == []
+    assert profile_events(stores) == []
+
+
+def test_profile_3_needs_no_key_and_going_back_does(api, stores):
+    api.post(URL, json={"id": "CP001", "security_profile": 3})
+
+    refused = api.patch(f"{URL}/CP001", json={"security_profile": 2})
+    useless = api.patch(f"{URL}/CP001", json={"authorization_key": "generate"})
+    changed = api.patch(
+        f"{URL}/CP001", json={"security_profile": 2, "authorization_key": "generate"}
+    )
+
+    for answer in (refused, useless):
+        assert answer.status_code == 422
+        assert answer.json["errors"][0]["field"] == "authorization_key"
+    assert len(changed.json["authorization_key"]) == 40
+
+
+def test_certificate_with_which_it_came_last_is_read(api, stores):
+    api.post(URL, json={"id": "CP001", "security_profile": 3})
+    assert api.get(f"{URL}/CP001").json["client_certificate"] is None
+    facts = CertificateFacts("SN-1", "A CPO", "CN=Root", "1F", "ab" * 32, NOON_MS, NOON_MS + 1)
+    stores.charge_points.update("CP001", client_certificate=facts)
+
+    read = api.get(f"{URL}/CP001").json["client_certificate"]
+
+    assert stores.charge_points.get("CP001").client_certificate == facts
+    assert read == {
+        "common_name": "SN-1",
+        "organisation": "A CPO",
+        "issuer": "CN=Root",
+        "serial_number": "1F",
+        "fingerprint": "ab" * 32,
+        "not_before": "2026-11-22T12:00:00.000Z",
+        "not_after": "2026-11-22T12:00:00.001Z",
+    }
 
 
 def test_key_is_of_no_use_without_a_profile_that_asks_for_it(api, cast, around):

@@ -1,17 +1,22 @@
 """The page for people: true, safe and of use without JavaScript."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from cast import NOON_MS, Line
-from conftest import PROCESS_ID
+from conftest import PASSWORD, PROCESS_ID, Browser
 
 from csms import clock
 from csms.domain.authorization import IdTag, TagStatus
+from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import ChargePoint
 from csms.domain.command import Command, CommandError, CommandState
+from csms.domain.server_certificates import ServerCertificate
+from csms.state.accounts import User
 from csms.web.pages import words
 from csms.web.pages.command_forms import FORMS
+from csms.web.parts import EXTENSION
 
 POLYGLOTS = (
     '"><script>alert(1)</script>',
@@ -101,6 +106,55 @@ def test_secure_address_is_shown_where_the_page_is_public(make_application, stor
         assert words.ocpp_address("CP001") == "wss://csms.example/ocpp/CP001"
 
 
+@pytest.mark.parametrize(
+    ("environ", "profile", "address"),
+    [
+        ({}, 1, "ws://localhost/ocpp/CP001"),
+        ({}, 2, "wss://localhost/ocpp/CP001"),
+        ({"TLS_PORTS": "8443 8444:required"}, 1, "ws://localhost/ocpp/CP001"),
+        ({"TLS_PORTS": "8443 8444:required"}, 2, "wss://localhost:8443/ocpp/CP001"),
+        ({"TLS_PORTS": "8443 8444:none"}, 2, "wss://localhost:8444/ocpp/CP001"),
+        ({"TLS_PORTS": "8443 8444:required"}, 3, "wss://localhost:8444/ocpp/CP001"),
+        ({"TLS_PORTS": "8443:none 8444"}, 3, "wss://localhost:8444/ocpp/CP001"),
+        ({"TLS_PORTS": "8443", "PUBLIC_URL": "http://[::1]:80"}, 2, "wss://[::1]:8443/ocpp/CP001"),
+        ({"PUBLIC_URL": "https://csms.example"}, 3, "wss://csms.example/ocpp/CP001"),
+        (
+            {"TLS_PORTS": "8443", "PUBLIC_TLS_URL": "https://csms.example/"},
+            2,
+            "wss://csms.example/ocpp/CP001",
+        ),
+    ],
+)
+def test_address_for_a_charge_point_fits_its_security_profile(
+    make_application, stores, environ, profile, address
+):
+    files = {"TLS_CERTIFICATES": "a.pem:a.key", "TLS_CLIENT_CA": "ca.pem"}
+    app = make_application(stores, **files, **environ)
+
+    with app.test_request_context():
+        assert words.ocpp_address("CP001", profile) == address
+
+
+def test_certificate_that_ends_soon_is_told_on_the_first_page(make_application, stores):
+    app = make_application(stores)
+    around = app.extensions["around"]
+    around.parts.accounts.create_user(User("olga", f"hash of {PASSWORD}", clock.now_ms()))
+    browser = Browser(app.test_client())
+    browser.log_in()
+    day_ms = 86_400_000
+    now_ms = clock.now_ms()
+    shown = [
+        ServerCertificate("fresh.example", "RSA", now_ms, now_ms + 90 * day_ms),
+        ServerCertificate("stale.example", "ECDSA", now_ms - 90 * day_ms, now_ms + 2 * day_ms),
+    ]
+    app.extensions[EXTENSION] = replace(around.parts, server_certificates=lambda: shown)
+
+    text = read(browser, "/").text
+
+    assert "stale.example of the TLS ports ends" in text
+    assert "fresh.example" not in text
+
+
 def test_charge_point_is_entered_and_its_key_shown_once(browser, stores):
     created = browser.post(
         "/charge-points/new",
@@ -147,6 +201,43 @@ def test_settings_are_changed_and_the_key_renewed(browser, cast, around, stores)
     assert 'class="secret"' in renewed.text
     assert stores.charge_points.get("CP001").security_profile == 1
     assert around.evicted == ["CP001"]
+
+
+def test_security_profile_is_changed_with_a_key_where_it_needs_one(browser, cast, around, stores):
+    with_key = browser.post("/charge-points/CP001/security-profile", {"security_profile": "2"})
+    without = browser.post("/charge-points/CP001/security-profile", {"security_profile": "3"})
+    no_key = browser.post("/charge-points/CP001/key")
+    wrong = browser.post("/charge-points/CP001/security-profile", {"security_profile": "4"})
+
+    assert 'class="secret"' in with_key.text
+    assert "wss://localhost/ocpp/CP001" in with_key.text
+    assert without.headers["Location"] == "/charge-points/CP001/settings"
+    assert (no_key.status_code, wrong.status_code) == (422, 422)
+    assert "of no use with security_profile 3" in no_key.text
+    assert "must be one of 0, 1, 2, 3" in wrong.text
+    assert stores.charge_points.get("CP001").security_profile == 3
+    assert around.evicted == ["CP001", "CP001"]
+
+
+def test_a_new_key_leaves_the_security_profile(browser, cast, stores):
+    stores.charge_points.update("CP001", security_profile=2)
+
+    browser.post("/charge-points/CP001/key")
+
+    assert stores.charge_points.get("CP001").security_profile == 2
+
+
+def test_settings_tell_what_is_pending_and_which_certificate_is_let_in(browser, cast, stores):
+    stores.charge_points.update("CP001", security_profile=2, serial_number="SN-1")
+    stores.charge_points.expect_profile("CP001", 3)
+    facts = CertificateFacts("SN-1", "A CPO", "CN=Root", "1F", "ab" * 32, NOON_MS, NOON_MS)
+    stores.charge_points.update("CP001", client_certificate=facts)
+
+    text = read(browser, "/charge-points/CP001/settings").text
+
+    for part in ("2: a key, over TLS", "It was told to come with that", "SN-1 or CP001", "A CPO"):
+        assert part in text, part
+    assert "3 is pending" in read(browser, "/charge-points/CP001").text
 
 
 def test_charge_point_is_deleted_only_where_its_id_is_typed(browser, cast, stores):

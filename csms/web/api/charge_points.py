@@ -3,12 +3,18 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import url_for
+from flask import g, url_for
 from marshmallow import Schema, ValidationError, fields
-from marshmallow.validate import Length, Range
+from marshmallow.validate import Length, OneOf, Range
 
 from csms import clock
-from csms.domain.charge_point import ID_RULE, Admission, RegistrationStatus, is_charge_point_id
+from csms.domain.charge_point import (
+    ID_RULE,
+    SECURITY_PROFILES,
+    Admission,
+    RegistrationStatus,
+    is_charge_point_id,
+)
 from csms.domain.connector import ChargePointStatus
 from csms.domain.local_list import SOURCE_RULE, read_source
 from csms.state.pages import Page
@@ -23,14 +29,6 @@ blueprint = ApiBlueprint("charge-points", "Charge points, entered by operators."
 
 DESCRIPTION_MAX = 500
 SERIAL_NUMBER_MAX = 64
-_PROFILES = (0, 1)
-
-
-def _offered_profile(profile: int) -> None:
-    if profile in {2, 3}:
-        raise ValidationError("2 and 3 (TLS) are not available yet; use 0 or 1")
-    if profile not in _PROFILES:
-        raise ValidationError("must be 0 or 1")
 
 
 def _charge_point_id(text: str) -> None:
@@ -62,8 +60,12 @@ class ChargePointSettingsSchema(Schema):
 
     security_profile = fields.Integer(
         strict=True,
-        validate=_offered_profile,
-        metadata={"description": "0: no credentials. 1 (when created): an authorization key."},
+        validate=OneOf(SECURITY_PROFILES, error="must be 0, 1, 2 or 3"),
+        metadata={
+            "description": "0: no credentials. 1 (when created): an authorization key. 2: the "
+            "same, over TLS. 3: a client certificate, over TLS. Naming one ends a pending upgrade; "
+            "to have the charge point itself change, send ChangeConfiguration SecurityProfile."
+        },
     )
     authorization_key = fields.String(
         validate=Length(1, 40, error="must have at most 40 characters"),
@@ -181,6 +183,18 @@ class ConnectorSchema(Schema):
     reading = fields.Nested(ReadingSchema, allow_none=True)
 
 
+class ClientCertificateSchema(Schema):
+    """A client certificate; serial number and fingerprint (SHA-256) in hex."""
+
+    common_name = fields.String()
+    organisation = fields.String()
+    issuer = fields.String()
+    serial_number = fields.String()
+    fingerprint = fields.String()
+    not_before = Instant(attribute="not_before_ms")
+    not_after = Instant(attribute="not_after_ms")
+
+
 class ConnectionSchema(Schema):
     """Where it is connected and since when, or was last."""
 
@@ -203,6 +217,20 @@ class ChargePointSchema(Schema):
     id = fields.String(attribute="record.charge_point_id")
     description = fields.String(attribute="record.description")
     security_profile = fields.Integer(attribute="record.security_profile")
+    pending_security_profile = fields.Integer(
+        attribute="record.pending_security_profile",
+        allow_none=True,
+        metadata={
+            "description": "A higher one with which it may come as well, since it was told to; "
+            "with the first success it takes the place of the other."
+        },
+    )
+    client_certificate = fields.Nested(
+        ClientCertificateSchema,
+        attribute="record.client_certificate",
+        allow_none=True,
+        metadata={"description": "With which it came last."},
+    )
     admission = fields.Enum(Admission, by_value=True, attribute="record.admission")
     registration = fields.Enum(
         RegistrationStatus,
@@ -263,7 +291,7 @@ def list_charge_points(query: dict[str, Any]) -> Page[ChargePointState]:
 def create_charge_point(body: dict[str, Any]) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
     """Enter a charge point.
 
-    Under security profile 1, without a key given, one is generated and answered this once.
+    Under security profiles 1 and 2, without a key given, one is generated and answered this once.
     """
     record, key = charge_point_settings.create(parts(), body, clock.now_ms())
     location = url_for("charge-points.read_charge_point", charge_point_id=record.charge_point_id)
@@ -298,7 +326,9 @@ def change_charge_point(body: dict[str, Any], charge_point_id: str) -> dict[str,
     A new key or security profile ends its connection at once; the rest takes effect with its next
     BootNotification.
     """
-    key = charge_point_settings.change(parts(), charge_point_id, body)
+    key = charge_point_settings.change(
+        parts(), charge_point_id, body, g.requested_by, clock.now_ms()
+    )
     return _shown(charge_point_id, key)
 
 

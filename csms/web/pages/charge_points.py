@@ -3,17 +3,25 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from csms import clock
-from csms.domain.charge_point import ID_RULE, Admission, is_charge_point_id
+from csms.domain.charge_point import (
+    ID_RULE,
+    PROFILES_WITH_KEY,
+    SECURITY_PROFILES,
+    Admission,
+    is_charge_point_id,
+)
+from csms.domain.client_certificates import common_names
 from csms.domain.local_list import ALL, GROUP_PREFIX, NO_LIST
 from csms.domain.transaction import Transaction
 from csms.errors import ChargePointExists, FieldError
 from csms.state.messages import Message
 from csms.web import charge_point_settings, charge_point_state
 from csms.web.api.charge_points import DESCRIPTION_MAX, SERIAL_NUMBER_MAX
+from csms.web.charge_point_settings import Key
 from csms.web.charge_point_state import ChargePointState
 from csms.web.frames_shown import ShownFrame, read_frame
 from csms.web.pages import query
@@ -52,19 +60,22 @@ def create() -> str | tuple[str, int]:
     try:
         wishes = _wishes(values)
         wishes["charge_point_id"] = _identity(values.get("id", ""))
-        wishes["security_profile"] = 0 if values.get("security_profile") == "0" else 1
+        wishes["security_profile"] = _profile(values.get("security_profile", "1"))
         record, key = charge_point_settings.create(parts(), wishes, clock.now_ms())
     except (FieldError, ChargePointExists) as error:
         return _new_form(values, error), HTTPStatus.UNPROCESSABLE_ENTITY
     # Shown in this answer and nowhere else: a redirect would have to keep the key somewhere.
-    return render_template(
-        "charge_point_key.html", charge_point_id=record.charge_point_id, key=key.shown, is_new=True
-    )
+    return render_template("charge_point_key.html", record=record, key=key.shown, is_new=True)
 
 
 def _new_form(values: Any, error: Exception | None) -> str:
     return render_template(
-        "charge_point_new.html", values=values, error=error, id_rule=ID_RULE, admissions=Admission
+        "charge_point_new.html",
+        values=values,
+        error=error,
+        id_rule=ID_RULE,
+        admissions=Admission,
+        profiles=charge_point_settings.PROFILE_WORDS,
     )
 
 
@@ -72,6 +83,13 @@ def _identity(text: str) -> str:
     if not is_charge_point_id(text):
         raise FieldError("id", f"must have {ID_RULE}")
     return text
+
+
+def _profile(text: str) -> int:
+    profiles = {str(profile): profile for profile in SECURITY_PROFILES}
+    if text not in profiles:
+        raise FieldError("security_profile", f"must be one of {', '.join(profiles)}")
+    return profiles[text]
 
 
 def _wishes(form: Any) -> dict[str, Any]:
@@ -158,6 +176,7 @@ def settings(charge_point_id: str) -> str:
 
 
 def _settings_form(charge_point_id: str, error: Exception | None) -> str:
+    settings = parts().settings
     record = parts().stores.charge_points.get(charge_point_id)
     sources = [f"{GROUP_PREFIX}{name}" for name in parts().stores.id_tags.groups()]
     # A group that has lost its tags, or has none yet, stays assigned.
@@ -170,27 +189,66 @@ def _settings_form(charge_point_id: str, error: Exception | None) -> str:
         error=error,
         admissions=Admission,
         local_list_sources=sources,
+        profiles=charge_point_settings.PROFILE_WORDS,
+        certificate_names=common_names(record, settings.client_certificate_cn),
+        organisation=settings.cpo_name,
     )
 
 
 @blueprint.post("/charge-points/<charge_point:charge_point_id>/settings")
 def change(charge_point_id: str) -> Response | tuple[str, int]:
     try:
-        wishes = {**_wishes(request.form), **_list_wishes(request.form)}
-        charge_point_settings.change(parts(), charge_point_id, wishes)
+        _change(charge_point_id, {**_wishes(request.form), **_list_wishes(request.form)})
     except FieldError as error:
         return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
     flash("Saved.")
     return _to(charge_point_id)
 
 
+def _change(charge_point_id: str, wishes: dict[str, Any]) -> Key | None:
+    return charge_point_settings.change(
+        parts(), charge_point_id, wishes, g.requested_by, clock.now_ms()
+    )
+
+
+@blueprint.post("/charge-points/<charge_point:charge_point_id>/security-profile")
+def change_profile(charge_point_id: str) -> Response | str | tuple[str, int]:
+    record = parts().stores.charge_points.get(charge_point_id)
+    try:
+        wishes: dict[str, Any] = {
+            "security_profile": _profile(request.form.get("security_profile", ""))
+        }
+        if wishes["security_profile"] in PROFILES_WITH_KEY and not record.key_hash:
+            wishes["authorization_key"] = charge_point_settings.GENERATE
+        key = _change(charge_point_id, wishes)
+    except FieldError as error:
+        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+    if key is not None:
+        return _show_key(charge_point_id, key)
+    flash("Saved: from now on it connects with that security profile only.")
+    return redirect(
+        url_for("charge_points_page.settings", charge_point_id=charge_point_id),
+        HTTPStatus.SEE_OTHER,
+    )
+
+
 @blueprint.post("/charge-points/<charge_point:charge_point_id>/key")
-def renew_key(charge_point_id: str) -> str:
-    wishes = {"authorization_key": charge_point_settings.GENERATE, "security_profile": 1}
-    key = charge_point_settings.change(parts(), charge_point_id, wishes)
+def renew_key(charge_point_id: str) -> str | tuple[str, int]:
+    record = parts().stores.charge_points.get(charge_point_id)
+    wishes: dict[str, Any] = {"authorization_key": charge_point_settings.GENERATE}
+    if record.security_profile == 0:
+        wishes["security_profile"] = 1
+    try:
+        key = _change(charge_point_id, wishes)
+    except FieldError as error:
+        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+    return _show_key(charge_point_id, key)
+
+
+def _show_key(charge_point_id: str, key: Key | None) -> str:
     return render_template(
         "charge_point_key.html",
-        charge_point_id=charge_point_id,
+        record=parts().stores.charge_points.get(charge_point_id),
         key=key.shown if key else None,
         is_new=False,
     )

@@ -16,7 +16,8 @@ EVENTS_SHOWN = 5
 @blueprint.get("/")
 def page() -> str:
     stores = parts().stores
-    figures = stores.overviews.read(clock.now_ms())
+    now_ms = clock.now_ms()
+    figures = stores.overviews.read(now_ms)
     return render_template(
         "overview.html",
         figures=figures,
@@ -25,4 +26,6 @@ def page() -> str:
         critical=stores.security_events.page(None, EVENTS_SHOWN, critical=True, acknowledged=False),
         critical_count=stores.security_events.open_count(),
         charge_points=charge_point_state.page(stores, None, SHOWN),
+        ending_certificates=[c for c in parts().server_certificates() if c.ends_soon(now_ms)],
+        now_ms=now_ms,
     )

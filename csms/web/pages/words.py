@@ -4,11 +4,13 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from flask import Flask, request
 
 from csms.clock import text_of
+from csms.config import ClientCertificates
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.command import Command, CommandState
 from csms.domain.connector import ChargePointStatus
@@ -259,13 +261,33 @@ def total_power(connectors: Iterable[ConnectorState]) -> int | None:
     return sum(powers) if powers else None
 
 
-def ocpp_address(charge_point_id: str) -> str:
+def ocpp_address(charge_point_id: str, security_profile: int = 1) -> str:
     """Where a charge point is to connect; its id may be a placeholder."""
     settings = parts().settings
     base = (settings.public_url or request.host_url).rstrip("/")
-    scheme, _, host = base.partition("://")
-    socket_scheme = "wss" if scheme == "https" else "ws"
+    if security_profile >= 2:
+        base = settings.public_tls_url or _tls_base(base, security_profile)
+    scheme, _, host = base.rstrip("/").partition("://")
+    socket_scheme = "wss" if scheme in {"https", "wss"} else "ws"
     return f"{socket_scheme}://{host}{settings.ocpp_path.rstrip('/')}/{charge_point_id}"
+
+
+_PREFERRED = {
+    2: (ClientCertificates.NONE, ClientCertificates.OPTIONAL),
+    3: (ClientCertificates.REQUIRED, ClientCertificates.OPTIONAL),
+}
+
+
+def _tls_base(base: str, security_profile: int) -> str:
+    """The address of the TLS port that fits a profile best; behind a proxy that ends TLS, and where
+    there is none, that of everything else with TLS."""
+    host = urlsplit(base).hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    for demand in _PREFERRED[security_profile]:
+        for port in parts().settings.tls_ports:
+            if port.client_certificates is demand:
+                return f"https://{host}:{port.port}"
+    return f"https://{base.partition('://')[2]}"
 
 
 def register(app: Flask) -> None:
