@@ -358,8 +358,8 @@ class Tool:
         """look() at something of the charge point's."""
         return self.look(name, charge_point_path(self.charge_point_id) + path, pick, until)
 
-    def look_at_charge_point(self) -> Payload:
-        return self.look("charge point", charge_point_path(self.charge_point_id))
+    def look_at_charge_point(self, until: Callable[[Payload], bool] | None = None) -> Payload:
+        return self.look_below("charge point", "", until=until)
 
     def look_at_connector(self, connector_id: int = 1) -> Payload:
         """The record of one connector."""

@@ -33,7 +33,9 @@ def version_not_supported(tool: Tool) -> None:
 def version_of_empty_list(tool: Tool) -> None:
     booted(tool)
     tool.operation("GetLocalListVersion", {}, {"listVersion": 0})
-    tool.look_below("local list", "/local-list")
+    tool.look_below(
+        "local list", "/local-list", until=lambda record: record["reported_version"] is not None
+    )
     tool.has("reported_version", 0)
     tool.has("acknowledged_version", 0)
     tool.has("acknowledged_entries", 0)

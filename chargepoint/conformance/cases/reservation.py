@@ -140,7 +140,11 @@ def _cancel(tool: Tool, reservation_id: int, status: str) -> None:
 
 
 def _check(tool: Tool, reservation_id: int, state: str) -> None:
-    tool.look_below("reservation", f"/reservations/{reservation_id}")
+    tool.look_below(
+        "reservation",
+        f"/reservations/{reservation_id}",
+        until=lambda record: record["state"] == state,
+    )
     tool.has("state", state)
 
 

@@ -40,8 +40,7 @@ def default_profile(tool: Tool) -> None:
     tool.require(f"{period}.limit", limit == LIMIT and limit is not True, repr(LIMIT))
     # It might be left out for three phases, which is what a charge point assumes.
     tool.has(f"{period}.numberPhases", NUMBER_PHASES)
-    _look_at_profile(tool, "TxDefaultProfile")
-    tool.has("state", "installed")
+    _check_profile(tool, "TxDefaultProfile", None)
 
 
 @cases.add("TC_057_CSMS", "Central smart charging: TxProfile")
@@ -51,9 +50,7 @@ def transaction_profile(tool: Tool) -> None:
     _install(tool, 1, _profile("TxProfile", kind="Relative"))
     tool.has("csChargingProfiles.transactionId", transaction_id)
     _check_kind(tool, "csChargingProfiles", ABSOLUTE_OR_RELATIVE)
-    _look_at_profile(tool, "TxProfile")
-    tool.has("state", "installed")
-    tool.has("transaction_id", transaction_id)
+    _check_profile(tool, "TxProfile", transaction_id)
 
 
 @cases.add("TC_059_CSMS", "Remote start with a charging profile")
@@ -78,9 +75,7 @@ def remote_start_with_profile(tool: Tool) -> None:
     tool.status("Preparing")
     transaction_id = started(tool, asked["idTag"])
     tool.status("Charging")
-    _look_at_profile(tool, "TxProfile")
-    tool.has("state", "installed")
-    tool.has("transaction_id", transaction_id)
+    _check_profile(tool, "TxProfile", transaction_id)
 
 
 @cases.add("TC_066_CSMS", "Get composite schedule")
@@ -172,21 +167,29 @@ def _clear(tool: Tool, criteria: str) -> None:
     )
 
 
-def _look_at_profile(tool: Tool, purpose: str) -> None:
-    """The one of this purpose in the books."""
+def _check_profile(tool: Tool, purpose: str, transaction_id: int | None) -> None:
+    """The one of this purpose in the books is installed, and bound to this transaction."""
 
     def pick(page: Any) -> Payload:
         found = [record for record in page["items"] if record["purpose"] == purpose]
         return dict(found[0]) if found else {}
 
-    tool.look_below("profile", "/charging-profiles", pick)
+    def is_settled(record: Payload) -> bool:
+        return record.get("state") != "requested" and record.get("transaction_id") == transaction_id
+
+    tool.look_below("profile", "/charging-profiles", pick, until=is_settled)
+    tool.has("state", "installed")
+    tool.has("transaction_id", transaction_id)
 
 
 def _check_installed(tool: Tool, *purposes: str) -> None:
     """What the charge point has by the books."""
-    page = tool.look_below("profiles", "/charging-profiles?state=installed")
-    found = sorted(record["purpose"] for record in page["items"])
-    tool.require("installed", found == sorted(purposes), ", ".join(purposes) or "none")
+
+    def is_so(page: Payload) -> bool:
+        return sorted(record["purpose"] for record in page["items"]) == sorted(purposes)
+
+    page = tool.look_below("profiles", "/charging-profiles?state=installed", until=is_so)
+    tool.require("installed", is_so(page), ", ".join(purposes) or "none")
 
 
 def _check_kind(tool: Tool, profile: str, kinds: frozenset[str]) -> None:

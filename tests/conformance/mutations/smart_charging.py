@@ -76,6 +76,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put(SET, f"{PERIOD}.numberPhases", 3),
         drop(SET, f"{PERIOD}.numberPhases"),
         put("profile", "state", "requested"),
+        put("profile", "transaction_id", 999_999),
     ),
     "TC_057_CSMS": (
         put(SET, "connectorId", 0),
