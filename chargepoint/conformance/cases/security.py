@@ -4,16 +4,29 @@ import base64
 import re
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography import x509
 
 from chargepoint.certificates import hash_data
 from chargepoint.conformance.arrival import Payload
-from chargepoint.conformance.case import Cases, Profile
+from chargepoint.conformance.case import Cases, NotApplicable, Profile
 from chargepoint.conformance.certificates import (
+    Identity,
+    KeyKind,
+    certificate_facts,
+    is_in_order,
+    is_strong,
+    make_key,
+    make_request,
     make_root,
+    outdated_context,
     pem,
+    read_chain,
+    same_key,
+    suite_context,
 )
+from chargepoint.conformance.operator import charge_point_path
 from chargepoint.conformance.states import CONNECTORS, boot, booted
 from chargepoint.conformance.tool import Resource, Tool, instant
 
@@ -28,6 +41,15 @@ SIGNATURE = base64.b64encode(bytes(range(256))).decode()
 INVALID_SIGNATURE = "no signature at all"
 # With a password, as most have it: it is masked everywhere but on the wire.
 UPLOADS = "ftp://kit:conformance@uploads.example.com/conformance"
+SERIAL_NUMBER = "CONFORMANCE-KIT-1"
+SUITES = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+}
+# What the official tool understands; the white paper would rather have PSS.
+SIGNATURES = ("RSA", "ECDSA")
 # 16 to 20 bytes (security white paper, A00.FR.205).
 HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 
@@ -71,6 +93,120 @@ def subprotocol(tool: Tool) -> None:
     tool.upgrade(subprotocols=("ocpp0.1", "ocpp1.6"), separator=",")
     tool.has("status", 101)
     tool.has("subprotocol", "ocpp1.6")
+
+
+@cases.add(
+    "TC_086_CSMS", "TLS: server certificate, cipher suites", settings={"security_profile": 2}
+)
+def tls_server_certificate(tool: Tool) -> None:
+    url = _given(tool.target.tls_url, "--tls-url")
+    for name, suite in SUITES.items():
+        tool.secure(url, suite_context(tool.target.ca_file, suite))
+        tool.require(name, tool.field("cipher") == suite, f"the suite {suite}")
+        tool.has("version", "TLSv1.2")
+        _check_tls(tool, url)
+        tool.connect(url)
+    boot(tool)
+    outdated = outdated_context(tool.target.ca_file)
+    if outdated is not None:
+        tool.secure(url, outdated)
+        tool.require("TLS 1.1", tool.field("version") is None, "no handshake")
+
+
+@cases.add(
+    "TC_087_CSMS",
+    "TLS: client certificate",
+    profile=Profile.ADVANCED_SECURITY,
+    settings={"serial_number": SERIAL_NUMBER},
+)
+def tls_client_certificate(tool: Tool) -> None:
+    url = _given(tool.target.client_tls_url, "--client-tls-url")
+    booted(tool)
+    identity = _signed(tool, "EC", "Accepted")
+    _set_profile_3(tool)
+    foreign = Identity(pem(make_root(SERIAL_NUMBER, make_key("EC"))), make_key("EC"))
+    tool.upgrade(url, anonymous=True, ssl_context=foreign.context(tool.target.ca_file))
+    tool.require("refused", tool.received["status"] != 101, "no connection for a foreign one")
+    tool.secure(url, identity.context(tool.target.ca_file))
+    tool.one_of("version", ("TLSv1.2", "TLSv1.3"))
+    _check_tls(tool, url)
+    tool.connect(url, anonymous=True)
+    boot(tool)
+
+
+@cases.add(
+    "TC_083_CSMS",
+    "Upgrade the security profile",
+    mandatory=False,
+    settings={"serial_number": SERIAL_NUMBER},
+)
+def upgrade_security_profile(tool: Tool) -> None:
+    url = _given(tool.target.tls_url, "--tls-url")
+    client_url = _given(tool.target.client_tls_url, "--client-tls-url")
+    booted(tool)
+    tool.operation(
+        "GetInstalledCertificateIds",
+        {"certificateType": CENTRAL_SYSTEM_ROOT},
+        {"status": "NotFound"},
+    )
+    tool.has("certificateType", CENTRAL_SYSTEM_ROOT)
+    _install(tool, CENTRAL_SYSTEM_ROOT, "Accepted")
+    _raise_profile(tool, 2)
+    tool.connect(url)
+    boot(tool)
+    _check_profile(tool, 2)
+    tool.disconnect()
+    tool.upgrade()
+    _refused(tool)
+    tool.connect(url)
+    boot(tool)
+
+    identity = _signed(tool, "EC", "Accepted")
+    _raise_profile(tool, 3)
+    context = identity.context(tool.target.ca_file)
+    tool.connect(client_url, anonymous=True, ssl_context=context)
+    boot(tool)
+    tool.disconnect()
+    tool.upgrade(url)
+    _refused(tool)
+    tool.connect(client_url, anonymous=True, ssl_context=context)
+    _check_profile(tool, 3)
+
+
+# --- certificates of charge points ---
+
+
+@cases.add(
+    "TC_074_CSMS",
+    "Renew the charge point's certificate",
+    profile=Profile.ADVANCED_SECURITY,
+    settings={"serial_number": SERIAL_NUMBER},
+)
+def renew_certificate(tool: Tool) -> None:
+    """Twice: the first certificate, with an RSA key, brings it to profile 3; the second, with an
+    EC key, follows it there."""
+    url = _given(tool.target.client_tls_url, "--client-tls-url")
+    booted(tool)
+    identity = _signed(tool, "RSA", "Accepted")
+    _set_profile_3(tool)
+    tool.connect(url, anonymous=True, ssl_context=identity.context(tool.target.ca_file))
+    boot(tool)
+    identity = _signed(tool, "EC", "Accepted", common_name=SERIAL_NUMBER)
+    tool.disconnect()
+    tool.connect(url, anonymous=True, ssl_context=identity.context(tool.target.ca_file))
+    boot(tool)
+
+
+@cases.add(
+    "TC_077_CSMS",
+    "Invalid charge point certificate: security event",
+    profile=Profile.ADVANCED_SECURITY,
+    settings={"serial_number": SERIAL_NUMBER},
+)
+def invalid_certificate(tool: Tool) -> None:
+    booted(tool)
+    _signed(tool, "EC", "Rejected")
+    _told_event(tool, "InvalidChargePointCertificate")
 
 
 # --- root certificates ---
@@ -159,6 +295,75 @@ def _refused(tool: Tool) -> None:
     """By an answer of HTTP: silence and a cut connection tell a charge point nothing."""
     status = tool.received["status"]
     tool.require("refused", status not in {0, 101}, "an HTTP status other than 101")
+
+
+def _given(url: str | None, option: str) -> str:
+    if url is None:
+        raise NotApplicable(f"no {option} was given")
+    return url
+
+
+def _check_tls(tool: Tool, url: str) -> None:
+    """What the white paper wants of a handshake and of the server's certificate (A00)."""
+    tool.has("compression", None)
+    kind, bits = tool.field("certificate.key"), tool.field("certificate.key_bits")
+    tool.require("certificate.key", is_strong(kind, bits), "112 bits: RSA 2048, EC 224")
+    tool.require(
+        "certificate.serial_number", tool.field("certificate.serial_number") not in {"", "0"}, "one"
+    )
+    tool.has("certificate.common_name", urlsplit(url).hostname)
+
+
+def _set_profile_3(tool: Tool) -> None:
+    """An operator's doing, outside of OCPP."""
+    tool.disconnect()
+    path = charge_point_path(tool.charge_point_id)
+    tool.operator.must("PATCH", path, {"security_profile": 3})
+
+
+def _raise_profile(tool: Tool, profile: int) -> None:
+    """Over OCPP, in two steps of the operator's; the charge point goes."""
+    value = str(profile)
+    tool.operation("ChangeConfiguration", {"key": "SecurityProfile", "value": value}, ACCEPTED)
+    tool.has("key", "SecurityProfile")
+    tool.has("value", value)
+    # Until it has come with the new one, it may fall back to the old one (A05.FR.08).
+    _check_profile(tool, profile - 1, pending=profile)
+    tool.undisturbed()
+    tool.operation("Reset", {"type": "Hard"}, ACCEPTED)
+    tool.has("type", "Hard")
+    tool.disconnect()
+
+
+def _check_profile(tool: Tool, profile: int, pending: int | None = None) -> None:
+    tool.look_at_charge_point(until=lambda record: record["pending_security_profile"] == pending)
+    tool.has("security_profile", profile)
+    tool.has("pending_security_profile", pending)
+
+
+def _signed(tool: Tool, kind: KeyKind, status: str, *, common_name: str = "") -> Identity:
+    """A certificate for a key of this kind, as the central system asks for it and has it signed;
+    the charge point's word on it is `status`."""
+    tool.operation(
+        "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}, ACCEPTED
+    )
+    tool.has("requestedMessage", "SignChargePointCertificate")
+    tool.absent("connectorId")
+    key = make_key(kind)
+    tool.call("SignCertificate", {"csr": make_request(key, common_name)})
+    tool.has("status", "Accepted")
+    text = str(tool.expect("CertificateSigned")["certificateChain"])
+    chain = read_chain(text)
+    tool.require("certificateChain", chain, "PEM with LF line ends and certificates only")
+    tool.require("order", is_in_order(chain), "each certificate signed by the next")
+    leaf = chain[0]
+    facts = certificate_facts(leaf)
+    tool.require("key strength", is_strong(facts["key"], facts["key_bits"]), "RSA 2048, EC 224")
+    tool.require("signature", facts["signature"] in SIGNATURES, f"one of {SIGNATURES}")
+    tool.require("CN", facts["common_name"] == SERIAL_NUMBER, SERIAL_NUMBER)
+    tool.require("key of the CSR", same_key(leaf, key), f"the {kind} key that was asked for")
+    tool.answer({"status": status})
+    return Identity(text, key)
 
 
 def _install(tool: Tool, kind: str, status: str) -> x509.Certificate:

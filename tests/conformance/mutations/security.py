@@ -1,8 +1,24 @@
 """Mutations for the cases of security."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
-from mutations.mutation import Mutation, drop, put
+import certificates
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from chargepoint.conformance.cases.security import SERIAL_NUMBER, SUITES
+from chargepoint.conformance.certificates import KeyKind, make_key
+from csms.domain.certificate_authority import (
+    Authority,
+    PublicKey,
+    Purpose,
+    SignatureAlgorithm,
+    issue,
+    pem_chain,
+    subject,
+)
+from mutations.mutation import Mutation, alter, drop, followed, interrupted, put
 
 INSTALL, LIST, DELETE = (
     f"{action}.req"
@@ -32,6 +48,90 @@ def _delete(step: str, another: str) -> Sequence[Mutation]:
             put(step, f"certificateHashData.{name}", "0A")
             for name in ("issuerNameHash", "issuerKeyHash", "serialNumber")
         ),
+    )
+
+
+def _tls(step: str) -> Sequence[Mutation]:
+    """What is checked of every handshake."""
+    return (
+        put(step, "compression", "ZLIB"),
+        put(step, "certificate.key_bits", 160, fails="certificate.key"),
+        put(step, "certificate.key", "Ed25519"),
+        put(step, "certificate.serial_number", "0"),
+        put(step, "certificate.common_name", "elsewhere.example.com"),
+    )
+
+
+def _suite(step: str, name: str) -> Sequence[Mutation]:
+    return (
+        put(step, "cipher", "ECDHE-RSA-AES128-GCM-SHA256", fails=name),
+        put(step, "version", "TLSv1.1"),
+        *_tls(step),
+    )
+
+
+def _signed(kind: KeyKind, nth: int = 1) -> Sequence[Mutation]:
+    """Of a certificate that was asked for and signed."""
+    asked, confirmed, signed = (
+        name if nth == 1 else f"{name} {nth}"
+        for name in ("ExtendedTriggerMessage.req", "SignCertificate.conf", "CertificateSigned.req")
+    )
+
+    def key() -> PublicKey:
+        return make_key(kind).public_key()
+
+    return (
+        put(asked, "requestedMessage", "BootNotification"),
+        put(asked, "connectorId", 1, fails="no connectorId"),
+        put(confirmed, "status", "Rejected"),
+        interrupted(confirmed),  # by CertificateSigned, say
+        _chain(signed, lambda pem: pem.replace("\n", "\r\n"), "certificateChain"),
+        _chain(signed, lambda pem: f"subject=CN\n{pem}", "certificateChain"),
+        _chain(signed, lambda _: "none", "certificateChain"),
+        _chain(signed, lambda pem: pem + _leaf(key()), "order"),
+        _chain(signed, lambda _: _leaf(_weak_key()), "key strength"),
+        _chain(signed, lambda _: _leaf(key(), SignatureAlgorithm.RSA_PSS), "signature"),
+        _chain(signed, lambda _: _leaf(key(), name="SOMEBODY-ELSE"), "CN"),
+        _chain(
+            signed,
+            lambda _: _leaf(ec.generate_private_key(ec.SECP256R1()).public_key()),
+            "key of the CSR",
+        ),
+    )
+
+
+def _chain(step: str, changed: Callable[[str], str], check: str) -> Mutation:
+    return alter(
+        step,
+        lambda payload: {**payload, "certificateChain": changed(payload["certificateChain"])},
+        fails=check,
+    )
+
+
+def _leaf(
+    key: PublicKey,
+    algorithm: SignatureAlgorithm = SignatureAlgorithm.RSA_PKCS1V15,
+    name: str = SERIAL_NUMBER,
+) -> str:
+    """In PEM, as the right one would be but for what is said."""
+    now_ms = round(time.time() * 1000)
+    made = certificates.root("rsa")
+    authority = Authority(made.key, made.chain, algorithm)
+    issued = issue(authority, key, subject(name), 1, Purpose.CLIENT, now_ms, days=1)
+    return pem_chain([issued])
+
+
+@cache
+def _weak_key() -> PublicKey:
+    return rsa.generate_private_key(65_537, 1024).public_key()
+
+
+def _raised(changed: str, reset: str, value: str) -> Sequence[Mutation]:
+    """Of a raised security profile. value: the profile before."""
+    return (
+        put(changed, "key", "HeartbeatInterval"),
+        put(changed, "value", value),
+        put(reset, "type", "Soft"),
     )
 
 
@@ -65,6 +165,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("upgrade 3", "status", 401),
         *_refused("upgrade 4"),
     ),
+    "TC_074_CSMS": (*_signed("RSA"), *_signed("EC", 2)),
     "TC_075_1_CSMS": (
         *_install(INSTALL, "CentralSystemRootCertificate"),
         put(LIST, "certificateType", "CentralSystemRootCertificate"),
@@ -83,6 +184,11 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         *_delete(DELETE, "SHA384"),
         *_delete(f"{DELETE} 2", "SHA256"),
         *_delete(f"{DELETE} 3", "SHA256"),
+    ),
+    "TC_077_CSMS": (
+        *_signed("EC"),
+        put("security event", "type", "InvalidCentralSystemCertificate"),
+        put("security event", "at", "2011-01-01T00:00:00Z"),
     ),
     "TC_078_CSMS": (
         *_install(INSTALL, "ManufacturerRootCertificate"),
@@ -104,7 +210,40 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("security event", "critical", False),
     ),
     "TC_081_CSMS": (*_firmware(), *_looks("firmware update", 3)),
+    "TC_083_CSMS": (
+        put(LIST, "certificateType", "ManufacturerRootCertificate"),
+        *_install(INSTALL, "ManufacturerRootCertificate"),
+        *_raised("ChangeConfiguration.req", "Reset.req", "1"),
+        # A reset by the system's own will, say, before the operator's.
+        followed("ChangeConfiguration.req", "the end: no other CALL"),
+        *_refused("upgrade 3"),
+        *_signed("EC"),
+        *_raised("ChangeConfiguration.req 2", "Reset.req 2", "2"),
+        *_refused("upgrade 6"),
+        *(
+            mutation
+            for step in _steps("charge point", 4)
+            for mutation in (
+                put(step, "security_profile", 0),
+                put(step, "pending_security_profile", 0),
+            )
+        ),
+    ),
     "TC_085_CSMS": (*_refused("upgrade"), put("upgrade 2", "status", 401)),
+    "TC_086_CSMS": (
+        *(
+            mutation
+            for step, name in zip(_steps("tls", 4), SUITES, strict=True)
+            for mutation in _suite(step, name)
+        ),
+        put("tls 5", "version", "TLSv1.1", fails="TLS 1.1"),
+    ),
+    "TC_087_CSMS": (
+        *_signed("EC"),
+        put("upgrade 2", "status", 101, fails="refused"),
+        put("tls", "version", "TLSv1.1"),
+        *_tls("tls"),
+    ),
     "TC_088_CSMS": (
         *_refused("upgrade"),
         put("upgrade 2", "status", 400),
