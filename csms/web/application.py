@@ -15,6 +15,7 @@ from csms.config import Settings
 from csms.web import errors, security, system
 from csms.web.api import (
     api_keys,
+    certificates,
     charge_points,
     charging_profile_templates,
     charging_profiles,
@@ -58,6 +59,7 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     messages.blueprint,
     refused_connections.blueprint,
     security_events.blueprint,
+    certificates.blueprint,
     overview.blueprint,
     api_keys.blueprint,
 )

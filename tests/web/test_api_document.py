@@ -5,6 +5,10 @@ import re
 import jsonschema
 import pytest
 from cast import Line
+from signing_cast import csr, leaf
+
+from csms.commands.root_certificates import CERTIFICATE_TYPES
+from csms.domain.certificate_facts import facts_of
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -148,8 +152,14 @@ def test_answers_are_as_the_document_says(api, cast, stores, document, is_busy):
         "/api/v1/charge-points/CP001/charging-profiles",
         json={"template": "Night tariff", "connector_id": 1, "deadline_s": 9},
     )
+    line.call("SignCertificate", {"csr": csr()})
+    if is_busy:
+        line.call("SecurityEventNotification", {"type": "T", "timestamp": "2026-11-22T12:00:00Z"})
+        stores.installed_certificates.told("CP001", CERTIFICATE_TYPES[0], [{"a": "b"}], 1)
+        stores.certificates.issue("CP001", facts_of(leaf()), "r", 1)
     values = {
         "charge_point_id": "CP001",
+        "request_id": stores.certificate_requests.page(None, 1).items[0].request_id,
         "reservation_id": reservation["id"],
         "update_id": transfers["firmware-updates"],
         "upload_id": transfers["log-uploads"],

@@ -12,7 +12,9 @@ PROJECT = Path(__file__).parents[2]
 VALUES = {
     "charge_point_id": "CP001",
     "command_id": "c1",
+    "entry_id": "n1",
     "event_id": "e1",
+    "request_id": "r1",
     "reservation_id": 1,
     "name": "n1",
     "update_id": "t1",

@@ -1,6 +1,7 @@
 """The page for people: plain forms that work without JavaScript, which only adds what is live."""
 
 from csms.web.pages import (
+    charge_point_security,
     charge_points,
     commands,
     configuration,
@@ -19,6 +20,7 @@ PAGES = (
     sessions.blueprint,
     overview.blueprint,
     charge_points.blueprint,
+    charge_point_security.blueprint,
     commands.blueprint,
     configuration.blueprint,
     local_list.blueprint,

@@ -1,4 +1,4 @@
-"""Security events of all charge points, and acknowledging them."""
+"""Security across charge points: events to be acknowledged, certificates to be seen to."""
 
 from http import HTTPStatus
 
@@ -6,13 +6,16 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response
 
 from csms import clock
+from csms.domain.certificate_request import RequestState
 from csms.errors import NotFound
+from csms.web import certificates
 from csms.web.pages import query
 from csms.web.parts import parts
 
 blueprint = Blueprint("security_page", __name__)
 
 PER_PAGE = 50
+WAITING_SHOWN = 20
 _CHOICES = {
     "": "all",
     "open": "critical, to be acknowledged",
@@ -22,7 +25,7 @@ _CHOICES = {
 
 @blueprint.get("/security")
 def listing() -> str:
-    shown = query.text("shown", 20)
+    shown, now_ms = query.text("shown", 20), clock.now_ms()
     charge_point_id = query.text("charge_point_id", 48)
     page = parts().stores.security_events.page(
         query.text("cursor") or None,
@@ -37,6 +40,14 @@ def listing() -> str:
         shown=shown,
         choices=_CHOICES,
         charge_point_id=charge_point_id,
+        waiting=parts().stores.certificate_requests.page(
+            None, WAITING_SHOWN, state=RequestState.RECEIVED
+        ),
+        ending=parts().stores.certificates.ending_before(
+            now_ms + certificates.ENDS_SOON_DAYS * certificates.DAY_MS, certificates.ENDING_SHOWN
+        ),
+        ends_soon_days=certificates.ENDS_SOON_DAYS,
+        now_ms=now_ms,
         open_count=parts().stores.security_events.open_count(),
         next_query=query.address_with(cursor=page.next_cursor),
     )
