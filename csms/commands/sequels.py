@@ -9,6 +9,7 @@ from csms.commands.follow_ups import FOLLOW_UPS, FollowUp
 from csms.commands.sequel import Sequel
 from csms.commands.sweeps import SWEEPS, Sweep
 from csms.config import Settings
+from csms.domain.command import shortened
 from csms.errors import CSMSError
 from csms.logs import get_logger
 from csms.state.stores import Stores
@@ -71,6 +72,9 @@ class Sequels:
                 log.exception("follow-up failed", command_id=command_id, action=action)
                 commands.due_again(command_id, now_ms + TRY_AGAIN_MS)
                 return
+            payload = shortened(command)
+            if payload is not None:
+                commands.shorten(charge_point_id, command_id, payload)
         commands.no_longer_due(command_id)
 
     def has_after_answer(self, action: str) -> bool:

@@ -22,6 +22,10 @@ class CommandState(StrEnum):
 
 
 FINAL_STATES = frozenset(CommandState) - {CommandState.QUEUED, CommandState.SENT}
+# After these no answer comes any more that would have to be understood by what was sent.
+OVER = frozenset({CommandState.ANSWERED, CommandState.REFUSED, CommandState.UNDELIVERABLE})
+# Of a long list in a payload that is over so many entries are kept: a local list has thousands.
+ENTRIES_KEPT = 20
 
 
 INVALID_ANSWER = "InvalidAnswer"
@@ -56,6 +60,7 @@ class Command:
 
     late_answer: what came after the time-out; the state stays what it was.
     triggered: the messages that a TriggerMessage or ExtendedTriggerMessage has brought.
+    payload_cut: long lists in payload were cut to their first entries once it was over.
     """
 
     command_id: str
@@ -74,6 +79,7 @@ class Command:
     late_answer: Mapping[str, Any] | None = None
     reason: str = ""
     triggered: tuple[TriggeredMessage, ...] = ()
+    payload_cut: bool = False
 
     @property
     def status(self) -> str | None:
@@ -81,3 +87,16 @@ class Command:
         answer = self.answer if self.answer is not None else self.late_answer
         status = None if answer is None else answer.get("status")
         return status if isinstance(status, str) else None
+
+
+def shortened(command: Command) -> Mapping[str, Any] | None:
+    """The payload as it is kept for good once the command is over; None where it stays."""
+    payload = command.payload
+    too_long = [
+        name
+        for name, value in payload.items()
+        if isinstance(value, list) and len(value) > ENTRIES_KEPT
+    ]
+    if command.state not in OVER or not too_long:
+        return None
+    return {**payload, **{name: payload[name][:ENTRIES_KEPT] for name in too_long}}

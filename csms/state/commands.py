@@ -22,6 +22,7 @@ from csms.state import keys
 from csms.state.fence import check
 from csms.state.link import Argument, Link, Script
 from csms.state.pages import Page, newest_first, pairs, scored
+from csms.state.records import UPDATE
 
 KEPT_PER_CHARGE_POINT = 500
 KEPT_IN_ALL = 20_000
@@ -308,6 +309,11 @@ class Commands:
         key = keys.command(charge_point_id, command_id)
         self._link.run(_LATE, [key], [orjson.dumps(answer)])
 
+    def shorten(self, charge_point_id: str, command_id: str, payload: Mapping[str, Any]) -> None:
+        """Keep less of the payload of a command that is over."""
+        words: list[Argument] = ["payload", orjson.dumps(payload), "payload_cut", 1]
+        self._link.post(*UPDATE.call([keys.command(charge_point_id, command_id)], words))
+
     def find(self, charge_point_id: str, command_id: str) -> Command | None:
         fields = pairs(self._link.call("HGETALL", keys.command(charge_point_id, command_id)))
         return _command(charge_point_id, command_id, fields) if fields else None
@@ -432,6 +438,7 @@ def _command(charge_point_id: str, command_id: str, fields: Mapping[str, str]) -
             TriggeredMessage(**message)
             for message in orjson.loads(f"[{fields.get('triggered', '')}]")
         ),
+        payload_cut=fields.get("payload_cut") == "1",
     )
 
 

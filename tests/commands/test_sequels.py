@@ -227,3 +227,20 @@ def test_quiet_mode_is_kept_with_the_charge_point(stores):
     stores.charge_points.create(replace(CP001, quiet=True))
 
     assert stores.charge_points.get("CP001").quiet
+
+
+def test_a_long_list_is_kept_short_once_what_follows_from_it_is_done(desk, socket):
+    entries = [
+        {"idTag": f"TAG-{number}", "idTagInfo": {"status": "Accepted"}} for number in range(100)
+    ]
+    payload = {"listVersion": 1, "localAuthorizationList": entries, "updateType": "Full"}
+    command = desk.queue("SendLocalList", payload)
+    assert len(desk.look(command).payload["localAuthorizationList"]) == 100
+
+    call = socket.next()
+    socket.answer(call, {"status": "Accepted"})
+
+    assert len(call.payload["localAuthorizationList"]) == 100
+    kept = desk.look(command)
+    assert kept.payload_cut
+    assert len(kept.payload["localAuthorizationList"]) == 20

@@ -72,6 +72,9 @@ class CommandSchema(Schema):
     charge_point_id = fields.String()
     action = fields.String()
     payload = fields.Dict()
+    payload_cut = fields.Boolean(
+        metadata={"description": "Long lists in payload were cut once the command had ended."}
+    )
     state = fields.Enum(
         CommandState,
         by_value=True,
