@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from csms.domain.authorization import fold
 from csms.domain.command import Command, CommandState
-from csms.domain.connector import ChargePointStatus
+from csms.domain.connector import ChargePointStatus, Connector
 
 RESERVATION_ID_MAX = 2**31 - 1
 # A connector that is free again so shortly before the time is over was set free by that: no two
@@ -64,7 +64,6 @@ TRANSITIONS: Mapping[ReservationState, frozenset[ReservationState]] = {
 
 
 _FAILING = frozenset({ChargePointStatus.FAULTED, ChargePointStatus.UNAVAILABLE})
-_FREED = (ChargePointStatus.RESERVED, ChargePointStatus.AVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +172,9 @@ def cancel_requested(before: Reservation, command_id: str, now_ms: int) -> Reser
     return replace(before, wishes=wishes[-WISHES_MAX:])
 
 
-def may_end_reservations(
-    status: ChargePointStatus, status_before: ChargePointStatus | None
-) -> bool:
+def may_end_reservations(connector: Connector, before: Connector | None) -> bool:
     """Whether reported() can say anything, so that most statuses cost nobody a look."""
-    return status in _FAILING or (status_before, status) == _FREED
+    return connector.status in _FAILING or _is_freed(connector, before)
 
 
 def effective(record: Reservation, now_ms: int) -> Reservation:
@@ -300,31 +297,44 @@ def _anew(record: Reservation, terms: Terms, now_ms: int) -> Reservation:
     )
 
 
-def reported(
-    record: Reservation,
-    connector_id: int,
-    status: ChargePointStatus,
-    status_before: ChargePointStatus | None,
-    now_ms: int,
-) -> Reservation:
+def reported(record: Reservation, connector: Connector, before: Connector | None) -> Reservation:
     """What a StatusNotification makes of it. A failing connector ends its reservation; one for any
-    connector (0) ends when the charge point itself fails (5.13). now_ms: when it came in."""
-    if record.terms.connector_id != connector_id or not record.may_stand:
+    connector (0) ends when the charge point itself fails (5.13).
+
+    before: what the connector reported last.
+    """
+    now_ms = connector.received_at_ms
+    if record.terms.connector_id != connector.connector_id or not record.may_stand:
         return record
     if now_ms < (record.accepted_at_ms or record.created_at_ms):
         return record
-    if status in _FAILING:
-        whose = f"connector {connector_id}" if connector_id else "the charge point"
-        return _moved(record, ReservationState.LOST, f"{whose} reported {status}", now_ms)
-    # A change or a cancellation on its way may be the cause: its answer will tell.
-    is_freed = (status_before, status) == _FREED
-    if not is_freed or not all(wish.is_unanswered for wish in record.wishes):
+    if connector.status in _FAILING:
+        number = connector.connector_id
+        whose = f"connector {number}" if number else "the charge point"
+        said = f"{whose} reported {connector.status}"
+        return _moved(record, ReservationState.LOST, said, now_ms)
+    # A change or a cancellation on its way may be the cause: its answer will tell. And Reserved
+    # must have been said of this reservation: statuses may wait while commands overtake them.
+    if (
+        before is None
+        or not _is_freed(connector, before)
+        or before.received_at_ms < record.created_at_ms
+        or not all(wish.is_unanswered for wish in record.wishes)
+    ):
         return record
     if any(wish.terms is None for wish in record.wishes):
         return _moved(record, ReservationState.CANCELLED, "", now_ms)
     if record.terms.expires_at_ms - now_ms <= EARLY_MS:
         return _moved(record, ReservationState.EXPIRED, "", now_ms)
     return _moved(record, ReservationState.LOST, SET_FREE, now_ms)
+
+
+def _is_freed(connector: Connector, before: Connector | None) -> bool:
+    return (
+        before is not None
+        and before.status is ChargePointStatus.RESERVED
+        and connector.status is ChargePointStatus.AVAILABLE
+    )
 
 
 def used_by(records: Iterable[Reservation], start: Start) -> Reservation | None:

@@ -43,16 +43,8 @@ def handle(request: requests.StatusNotification, context: CallContext) -> confir
     context.stores.charge_points.record_connector(
         owned.charge_point_id, owned.epoch, connector, before
     )
-    status_before = None if before is None else before.status
-    if may_end_reservations(connector.status, status_before):
-        context.stores.reservations.report(
-            owned.charge_point_id,
-            owned.epoch,
-            connector.connector_id,
-            connector.status,
-            status_before,
-            context.now_ms,
-        )
+    if may_end_reservations(connector, before):
+        context.stores.reservations.report(owned.charge_point_id, owned.epoch, connector, before)
     owned.connectors[connector.connector_id] = connector
     context.stores.changed.add(owned.charge_point_id)
     if connector.error_code != NO_ERROR and (

@@ -92,15 +92,8 @@ class Repair:
             if transaction.authorization is AuthorizationStatus.ACCEPTED:
                 self._use_reservation(transaction)
         for connector in self._charge_points.connectors(charge_point_id):
-            if may_end_reservations(connector.status, None):
-                self._reservations.report(
-                    charge_point_id,
-                    None,
-                    connector.connector_id,
-                    connector.status,
-                    None,
-                    connector.received_at_ms,
-                )
+            if may_end_reservations(connector, None):
+                self._reservations.report(charge_point_id, None, connector, None)
 
     def _use_reservation(self, transaction: Transaction) -> None:
         tag = self._id_tags.find(transaction.id_tag)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from csms.domain.connector import ChargePointStatus
+from csms.domain.connector import Connector
 from csms.domain.reservation import (
     RESERVATION_ID_MAX,
     Reservation,
@@ -230,16 +230,18 @@ class Reservations:
         self,
         charge_point_id: str,
         epoch: int | None,
-        connector_id: int,
-        status: ChargePointStatus,
-        status_before: ChargePointStatus | None,
-        now_ms: int,
+        connector: Connector,
+        before: Connector | None,
     ) -> None:
-        """End what a StatusNotification ends. May be repeated. Raises StaleEpoch."""
+        """End what a StatusNotification ends. May be repeated. Raises StaleEpoch.
 
-        def rule(before: Reservation | None) -> Reservation | None:
-            return before and reported(before, connector_id, status, status_before, now_ms)
+        before: what the connector reported last.
+        """
 
+        def rule(record: Reservation | None) -> Reservation | None:
+            return record and reported(record, connector, before)
+
+        now_ms = connector.received_at_ms
         for record in self.active(charge_point_id):
             if rule(record) != record:
                 self.change(charge_point_id, record.reservation_id, rule, now_ms, epoch=epoch)

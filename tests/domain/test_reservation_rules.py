@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csms.domain.command import FINAL_STATES, Command, CommandError, CommandState
-from csms.domain.connector import ChargePointStatus
+from csms.domain.connector import ChargePointStatus, Connector
 from csms.domain.reservation import (
     ACTIVE_STATES,
     CANCEL_NOT_ANSWERED,
@@ -59,6 +59,16 @@ def command(command_id="c1", state=CommandState.ANSWERED, action="ReserveNow", *
     )
 
 
+def connector(number, status, at_ms=LATER_MS):
+    return Connector(number, status, "NoError", "", "", "", "", at_ms, at_ms)
+
+
+def report(record, number, status, before, now_ms):
+    """What a status makes of it; before: what the connector said just before."""
+    said = None if before is None else connector(number, before, now_ms)
+    return reported(record, connector(number, status, now_ms), said)
+
+
 def answered(command_id, status="Accepted"):
     return command(command_id, answer={"status": status})
 
@@ -89,7 +99,7 @@ IN_DOUBT = settled(REQUESTED, silent("c1"), NOON_MS)
 USED = used(ACCEPTED, 77, NOON_MS)
 CANCELLED = settled(cancel_requested(ACCEPTED, "c2", NOON_MS), answered("c2"), NOON_MS)
 EXPIRED = effective(ACCEPTED, UNTIL_MS)
-LOST = reported(ACCEPTED, 1, FAULTED, RESERVED, NOON_MS)
+LOST = report(ACCEPTED, 1, FAULTED, RESERVED, NOON_MS)
 ALL = (REQUESTED, ACCEPTED, REFUSED, USED, CANCELLED, EXPIRED, LOST)
 
 
@@ -373,7 +383,7 @@ def test_one_that_was_never_answered_ends_with_its_time():
 @pytest.mark.parametrize("record", [ACCEPTED, IN_DOUBT])
 @pytest.mark.parametrize("status", [FAULTED, OUT])
 def test_a_connector_that_fails_ends_its_reservation(record, status):
-    lost = reported(record, 1, status, RESERVED, LATER_MS)
+    lost = report(record, 1, status, RESERVED, LATER_MS)
 
     assert seen(lost) == ("lost", f"connector 1 reported {status}")
 
@@ -385,26 +395,24 @@ def test_a_connector_that_fails_ends_its_reservation(record, status):
 def test_only_its_own_connector_ends_it(reserved, reports, state):
     record = replace(ACCEPTED, terms=replace(TERMS, connector_id=reserved))
 
-    assert reported(record, reports, FAULTED, None, LATER_MS).state == state
+    assert report(record, reports, FAULTED, None, LATER_MS).state == state
 
 
 def test_the_charge_point_itself_is_named_as_such():
     record = replace(ACCEPTED, terms=replace(TERMS, connector_id=0))
 
-    assert (
-        reported(record, 0, OUT, None, LATER_MS).reason == "the charge point reported Unavailable"
-    )
+    assert report(record, 0, OUT, None, LATER_MS).reason == "the charge point reported Unavailable"
 
 
 @pytest.mark.parametrize("record", [REQUESTED, REFUSED, USED, CANCELLED, EXPIRED, LOST])
 @pytest.mark.parametrize("status", [FAULTED, FREE])
 def test_a_connector_says_nothing_of_what_does_not_stand(record, status):
-    assert reported(record, 1, status, RESERVED, LATER_MS) == record
+    assert report(record, 1, status, RESERVED, LATER_MS) == record
 
 
 def test_what_a_connector_said_before_does_not_end_it():
-    assert reported(ACCEPTED, 1, FAULTED, None, NOON_MS - 1) == ACCEPTED
-    assert reported(IN_DOUBT, 1, FAULTED, None, NOON_MS - 1) == IN_DOUBT
+    assert report(ACCEPTED, 1, FAULTED, None, NOON_MS - 1) == ACCEPTED
+    assert report(IN_DOUBT, 1, FAULTED, None, NOON_MS - 1) == IN_DOUBT
 
 
 @pytest.mark.parametrize(
@@ -420,7 +428,8 @@ def test_what_a_connector_said_before_does_not_end_it():
     ],
 )
 def test_few_statuses_are_worth_a_look(status, before, may):
-    assert may_end_reservations(status, before) == may
+    said = None if before is None else connector(1, before)
+    assert may_end_reservations(connector(1, status), said) == may
 
 
 @pytest.mark.parametrize(
@@ -429,7 +438,7 @@ def test_few_statuses_are_worth_a_look(status, before, may):
 )
 def test_other_statuses_mean_nothing_to_a_reservation(before, after):
     """It is reserved after the answer, and Preparing before the start tells that it was used."""
-    assert reported(ACCEPTED, 1, after, before, LATER_MS) == ACCEPTED
+    assert report(ACCEPTED, 1, after, before, LATER_MS) == ACCEPTED
 
 
 @pytest.mark.parametrize(
@@ -439,20 +448,27 @@ def test_other_statuses_mean_nothing_to_a_reservation(before, after):
 def test_a_connector_set_free_has_reached_its_time_or_lost_its_reservation(
     before_expiry_ms, state, reason
 ):
-    freed = reported(ACCEPTED, 1, FREE, RESERVED, UNTIL_MS - before_expiry_ms)
+    freed = report(ACCEPTED, 1, FREE, RESERVED, UNTIL_MS - before_expiry_ms)
 
     assert seen(freed) == (state, reason)
 
 
+def test_a_connector_that_was_reserved_for_another_before_says_nothing_of_this_one():
+    """A status that waited while the charge point was asked to reserve anew."""
+    said = connector(1, RESERVED, NOON_MS - 1)
+
+    assert reported(ACCEPTED, connector(1, FREE), said) == ACCEPTED
+
+
 def test_a_connector_set_free_while_an_answer_is_on_its_way_waits_for_that():
     for waits in (CANCELLING, ask(ACCEPTED, "c2", ELSEWHERE)):
-        assert reported(waits, 1, FREE, RESERVED, LATER_MS) == waits
+        assert report(waits, 1, FREE, RESERVED, LATER_MS) == waits
 
 
 def test_a_connector_set_free_after_a_cancellation_without_answer_was_cancelled():
     doubted = settled(CANCELLING, silent("c2"), LATER_MS)
 
-    assert reported(doubted, 1, FREE, RESERVED, LATER_MS).state == "cancelled"
+    assert report(doubted, 1, FREE, RESERVED, LATER_MS).state == "cancelled"
 
 
 # -- starts
@@ -576,7 +592,7 @@ def events(record):
                     r, replace(told, late_answer={"status": s}), LATER_MS
                 )
     for status in ChargePointStatus:
-        yield lambda r, status=status: reported(r, r.terms.connector_id, status, RESERVED, LATER_MS)
+        yield lambda r, status=status: report(r, r.terms.connector_id, status, RESERVED, LATER_MS)
     yield lambda r: used(r, 77, LATER_MS)
     yield lambda r: effective(r, UNTIL_MS)
 

@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 from cast import CP001, HOUR_MS, MINUTE_MS, NOON_MS, Line, enter_the_cast
 
-from csms.domain.connector import ChargePointStatus
+from csms.domain.connector import ChargePointStatus, Connector
 from csms.domain.reservation import (
     RESERVATION_ID_MAX,
     Reservation,
@@ -350,8 +350,11 @@ def test_a_failing_connector_ends_what_is_reserved_there(stores):
     keep(stores, reservation(1))
     keep(stores, reservation(2, terms=Terms(2, "ALICE", None, UNTIL_MS)))
 
+    faulted = Connector(
+        1, ChargePointStatus.FAULTED, "NoError", "", "", "", "", UNTIL_MS - 1, UNTIL_MS - 1
+    )
     for _ in range(2):
-        stores.reservations.report("CP001", None, 1, ChargePointStatus.FAULTED, None, UNTIL_MS - 1)
+        stores.reservations.report("CP001", None, faulted, None)
 
     assert stores.reservations.get("CP001", 1).state == "lost"
     assert stores.reservations.get("CP001", 2).state == "accepted"
