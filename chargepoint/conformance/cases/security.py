@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from chargepoint.certificates import hash_data
 from chargepoint.conformance.arrival import Payload
@@ -48,8 +49,9 @@ SUITES = {
     "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
     "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
 }
-# What the official tool understands; the white paper would rather have PSS.
-SIGNATURES = ("RSA", "ECDSA")
+# By the setting of the authority, None where another one signs. The white paper would rather have
+# PSS, which the official tool does not understand.
+SIGNATURES = {"rsa-pkcs1v15": ("RSA",), "ecdsa": ("ECDSA",), None: ("RSA", "ECDSA")}
 # 16 to 20 bytes (security white paper, A00.FR.205).
 HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 
@@ -191,10 +193,13 @@ def renew_certificate(tool: Tool) -> None:
     _set_profile_3(tool)
     tool.connect(url, anonymous=True, ssl_context=identity.context(tool.target.ca_file))
     boot(tool)
-    identity = _signed(tool, "EC", "Accepted", common_name=SERIAL_NUMBER)
+    _check_issued(tool, identity, "active")
+    renewed = _signed(tool, "EC", "Accepted", common_name=SERIAL_NUMBER)
     tool.disconnect()
-    tool.connect(url, anonymous=True, ssl_context=identity.context(tool.target.ca_file))
+    tool.connect(url, anonymous=True, ssl_context=renewed.context(tool.target.ca_file))
     boot(tool)
+    _check_issued(tool, renewed, "active")
+    _check_issued(tool, identity, "superseded")
 
 
 @cases.add(
@@ -204,9 +209,14 @@ def renew_certificate(tool: Tool) -> None:
     settings={"serial_number": SERIAL_NUMBER},
 )
 def invalid_certificate(tool: Tool) -> None:
+    url = _given(tool.target.client_tls_url, "--client-tls-url")
     booted(tool)
-    _signed(tool, "EC", "Rejected")
+    identity = _signed(tool, "EC", "Rejected")
     _told_event(tool, "InvalidChargePointCertificate")
+    # It is nobody's: not even who has its key may come with it.
+    _set_profile_3(tool)
+    tool.upgrade(url, anonymous=True, ssl_context=identity.context(tool.target.ca_file))
+    _refused(tool)
 
 
 # --- root certificates ---
@@ -229,9 +239,16 @@ def delete_certificate(tool: Tool) -> None:
     booted(tool)
     for algorithm in ("SHA256", "SHA384", "SHA512"):
         told = _install_and_list(tool, CENTRAL_SYSTEM_ROOT, algorithm)
-        tool.operation("DeleteCertificate", {"certificateHashData": told}, ACCEPTED)
+        # The last of its type is deleted only where the operator insists.
+        entry_id = tool.field("certificates.0.id")
+        tool.operation(
+            "DeleteCertificate",
+            Resource("DELETE", f"/certificates/{entry_id}?confirm=true"),
+            ACCEPTED,
+        )
         for name, value in told.items():
             tool.has(f"certificateHashData.{name}", value)
+        _check_installed(tool, CENTRAL_SYSTEM_ROOT)
 
 
 @cases.add("TC_078_CSMS", "Invalid central system certificate: security event")
@@ -344,9 +361,12 @@ def _check_profile(tool: Tool, profile: int, pending: int | None = None) -> None
 def _signed(tool: Tool, kind: KeyKind, status: str, *, common_name: str = "") -> Identity:
     """A certificate for a key of this kind, as the central system asks for it and has it signed;
     the charge point's word on it is `status`."""
-    tool.operation(
-        "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}, ACCEPTED
-    )
+    tool.look("certificate authority", "/certificate-authority")
+    if tool.field("kind") == "manual":
+        raise NotApplicable("an operator has to sign: there is no certificate authority")
+    configured = tool.field("signature")
+    tool.require("signature", configured in SIGNATURES, f"one of {', '.join(map(str, SIGNATURES))}")
+    tool.operation("ExtendedTriggerMessage", Resource("POST", "/renew-certificate"), ACCEPTED)
     tool.has("requestedMessage", "SignChargePointCertificate")
     tool.absent("connectorId")
     key = make_key(kind)
@@ -359,22 +379,50 @@ def _signed(tool: Tool, kind: KeyKind, status: str, *, common_name: str = "") ->
     leaf = chain[0]
     facts = certificate_facts(leaf)
     tool.require("key strength", is_strong(facts["key"], facts["key_bits"]), "RSA 2048, EC 224")
-    tool.require("signature", facts["signature"] in SIGNATURES, f"one of {SIGNATURES}")
+    allowed = SIGNATURES[configured]
+    tool.require("signature", facts["signature"] in allowed, f"{' or '.join(allowed)}, as set")
     tool.require("CN", facts["common_name"] == SERIAL_NUMBER, SERIAL_NUMBER)
     tool.require("key of the CSR", same_key(leaf, key), f"the {kind} key that was asked for")
     tool.answer({"status": status})
-    return Identity(text, key)
+    identity = Identity(text, key)
+    _check_issued(tool, identity, {"Accepted": "pending", "Rejected": "rejected"}[status])
+    return identity
+
+
+def _check_issued(tool: Tool, identity: Identity, state: str) -> None:
+    """What the books say of a certificate that was signed for the charge point."""
+    leaf = read_chain(identity.chain)[0]
+    fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
+
+    def pick(whole: Any) -> Payload:
+        found = [one for one in whole["issued"] if one["fingerprint"] == fingerprint]
+        return dict(found[0]) if found else {}
+
+    tool.look_below(
+        "issued certificate",
+        "/certificates",
+        pick,
+        until=lambda record: record.get("state") == state,
+    )
+    tool.has("state", state)
 
 
 def _install(tool: Tool, kind: str, status: str) -> x509.Certificate:
     root = make_root(f"Root of {tool.charge_point_id}")
+    wished = {"certificate_type": kind, "certificate": pem(root)}
     tool.operation(
-        "InstallCertificate",
-        {"certificateType": kind, "certificate": pem(root)},
-        {"status": status},
+        "InstallCertificate", Resource("POST", "/certificates", wished), {"status": status}
     )
     tool.has("certificateType", kind)
     tool.has("certificate", pem(root))
+    tool.look_below(
+        "installation",
+        "/certificates",
+        lambda whole: dict(whole["installations"][0]),
+        until=lambda newest: newest["status"] == status,
+    )
+    tool.has("certificate_type", kind)
+    tool.has("status", status)
     return root
 
 
@@ -387,7 +435,21 @@ def _install_and_list(tool: Tool, kind: str, algorithm: str) -> dict[str, str]:
         {"status": "Accepted", "certificateHashData": [told]},
     )
     tool.has("certificateType", kind)
+    _check_installed(tool, kind, told)
     return told
+
+
+def _check_installed(tool: Tool, kind: str, *told: dict[str, str]) -> None:
+    """The roots of this type in the books, by their hash data as the charge point gave it."""
+
+    def pick(whole: Any) -> Payload:
+        return dict(next(one for one in whole["installed"] if one["certificate_type"] == kind))
+
+    def is_so(found: Payload) -> bool:
+        return [one["hash_data"] for one in found["certificates"]] == list(told)
+
+    found = tool.look_below("installed certificates", "/certificates", pick, until=is_so)
+    tool.require("hash data", is_so(found), f"{list(told)}")
 
 
 def _update_firmware(tool: Tool, signature: str) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import certificates
@@ -30,14 +31,22 @@ def _refused(step: str) -> Sequence[Mutation]:
     return (put(step, "status", 101, fails="refused"), put(step, "status", 0, fails="refused"))
 
 
+def _nth(name: str, nth: int) -> str:
+    return name if nth == 1 else f"{name} {nth}"
+
+
 def _steps(name: str, count: int) -> Sequence[str]:
-    return (name, *(f"{name} {nth}" for nth in range(2, count + 1)))
+    return [_nth(name, nth) for nth in range(1, count + 1)]
 
 
-def _install(step: str, other: str) -> Sequence[Mutation]:
+def _install(nth: int, other: str) -> Sequence[Mutation]:
+    """Of the nth root that is sent, and its record."""
+    step, record = _nth(INSTALL, nth), _nth("installation", nth)
     return (
         put(step, "certificateType", other),
         put(step, "certificate", "-----BEGIN CERTIFICATE-----"),
+        put(record, "certificate_type", other),
+        put(record, "status", "Failed"),
     )
 
 
@@ -73,14 +82,18 @@ def _suite(step: str, name: str) -> Sequence[Mutation]:
 def _signed(kind: KeyKind, nth: int = 1) -> Sequence[Mutation]:
     """Of a certificate that was asked for and signed."""
     asked, confirmed, signed = (
-        name if nth == 1 else f"{name} {nth}"
+        _nth(name, nth)
         for name in ("ExtendedTriggerMessage.req", "SignCertificate.conf", "CertificateSigned.req")
     )
+    authority = _nth("certificate authority", nth)
 
     def key() -> PublicKey:
         return make_key(kind).public_key()
 
     return (
+        put(authority, "signature", "rsa-pss"),
+        # Set to ECDSA, it signs with RSA all the same.
+        replace(put(authority, "signature", "ecdsa"), fails=f"{signed}: signature"),
         put(asked, "requestedMessage", "BootNotification"),
         put(asked, "connectorId", 1, fails="no connectorId"),
         put(confirmed, "status", "Rejected"),
@@ -165,33 +178,49 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("upgrade 3", "status", 401),
         *_refused("upgrade 4"),
     ),
-    "TC_074_CSMS": (*_signed("RSA"), *_signed("EC", 2)),
+    "TC_074_CSMS": (
+        *_signed("RSA"),
+        *_signed("EC", 2),
+        *(put(step, "state", "issued") for step in _steps("issued certificate", 5)),
+    ),
     "TC_075_1_CSMS": (
-        *_install(INSTALL, "CentralSystemRootCertificate"),
+        *_install(1, "CentralSystemRootCertificate"),
         put(LIST, "certificateType", "CentralSystemRootCertificate"),
+        put("installed certificates", "certificates", [], fails="hash data"),
     ),
     "TC_075_2_CSMS": (
-        *_install(INSTALL, "ManufacturerRootCertificate"),
+        *_install(1, "ManufacturerRootCertificate"),
         put(LIST, "certificateType", "ManufacturerRootCertificate"),
+        put("installed certificates", "certificates", [], fails="hash data"),
     ),
     "TC_076_CSMS": (
         *(
             mutation
-            for step in _steps(INSTALL, 3)
-            for mutation in _install(step, "ManufacturerRootCertificate")
+            for nth in (1, 2, 3)
+            for mutation in _install(nth, "ManufacturerRootCertificate")
         ),
         *(put(step, "certificateType", "ManufacturerRootCertificate") for step in _steps(LIST, 3)),
+        *(
+            put(step, "certificates", [], fails="hash data")
+            for step in _steps("installed certificates", 6)[::2]
+        ),
+        *(
+            put(step, "certificates", [{"hash_data": {}}], fails="hash data")
+            for step in _steps("installed certificates", 6)[1::2]
+        ),
         *_delete(DELETE, "SHA384"),
         *_delete(f"{DELETE} 2", "SHA256"),
         *_delete(f"{DELETE} 3", "SHA256"),
     ),
     "TC_077_CSMS": (
         *_signed("EC"),
+        put("issued certificate", "state", "pending"),
         put("security event", "type", "InvalidCentralSystemCertificate"),
         put("security event", "at", "2011-01-01T00:00:00Z"),
+        *_refused("upgrade 2"),
     ),
     "TC_078_CSMS": (
-        *_install(INSTALL, "ManufacturerRootCertificate"),
+        *_install(1, "ManufacturerRootCertificate"),
         put("security event", "type", "InvalidChargePointCertificate"),
         drop("security event", "type"),
         put("security event", "at", "2011-01-01T00:00:00Z"),
@@ -212,12 +241,13 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     "TC_081_CSMS": (*_firmware(), *_looks("firmware update", 3)),
     "TC_083_CSMS": (
         put(LIST, "certificateType", "ManufacturerRootCertificate"),
-        *_install(INSTALL, "ManufacturerRootCertificate"),
+        *_install(1, "ManufacturerRootCertificate"),
         *_raised("ChangeConfiguration.req", "Reset.req", "1"),
         # A reset by the system's own will, say, before the operator's.
         followed("ChangeConfiguration.req", "the end: no other CALL"),
         *_refused("upgrade 3"),
         *_signed("EC"),
+        put("issued certificate", "state", "issued"),
         *_raised("ChangeConfiguration.req 2", "Reset.req 2", "2"),
         *_refused("upgrade 6"),
         *(
@@ -240,6 +270,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     ),
     "TC_087_CSMS": (
         *_signed("EC"),
+        put("issued certificate", "state", "issued"),
         put("upgrade 2", "status", 101, fails="refused"),
         put("tls", "version", "TLSv1.1"),
         *_tls("tls"),
