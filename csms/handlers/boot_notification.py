@@ -1,10 +1,11 @@
 """BootNotification.req: who is there, and whether it may begin (OCPP 1.6 ed. 2, 4.2)."""
 
-from csms.domain.charge_point import REGISTRATION, RegistrationStatus
+from csms.domain.charge_point import REGISTRATION, ChargePoint, RegistrationStatus
 from csms.errors import StaleEpoch
 from csms.handlers.context import CallContext
 from csms.logs import get_logger
 from csms.protocol import confirmations, requests
+from csms.state.link import Command
 
 log = get_logger(__name__)
 
@@ -18,21 +19,15 @@ def handle(
 ) -> confirmations.BootNotification:
     stores, owned = context.stores, context.owned
     # Read anew: an operator may have accepted it since it connected.
-    record = stores.charge_points.find(owned.charge_point_id)
+    record, has_transfers = stores.charge_points.find_with_transfers(owned.charge_point_id)
     if record is None:
         raise StaleEpoch(owned.charge_point_id)  # it was deleted since
     registration = REGISTRATION[record.admission]
     facts = {name: value[:FACT_MAX] for name, value in request.facts.items()}
 
-    in_updates = stores.transfers.boot_command(
-        owned.charge_point_id,
-        owned.epoch,
-        record.facts.get("firmwareVersion", ""),
-        facts.get("firmwareVersion", ""),
-        context.now_ms,
-    )
+    in_updates = [_note_in_updates(record, facts, context)] if has_transfers else []
     stores.charge_points.record_boot(
-        owned.charge_point_id, owned.epoch, facts, registration, context.now_ms, in_updates
+        owned.charge_point_id, owned.epoch, facts, registration, context.now_ms, *in_updates
     )
     owned.record, owned.registration = record, registration
     stores.changed.add(owned.charge_point_id)
@@ -45,6 +40,17 @@ def handle(
     else:
         interval_s = context.settings.boot_retry_interval_s
     return confirmations.BootNotification(str(registration), context.now_ms, interval_s)
+
+
+def _note_in_updates(before: ChargePoint, facts: dict[str, str], context: CallContext) -> Command:
+    """A reboot in the midst of an update shows which version came of it."""
+    return context.stores.transfers.boot_command(
+        context.charge_point_id,
+        context.owned.epoch,
+        before.facts.get("firmwareVersion", ""),
+        facts.get("firmwareVersion", ""),
+        context.now_ms,
+    )
 
 
 def _shown(facts: dict[str, str]) -> dict[str, str]:

@@ -101,6 +101,14 @@ class ChargePoints:
         fields = pairs(self._link.call("HGETALL", keys.charge_point(charge_point_id)))
         return _charge_point(charge_point_id, fields) if fields else None
 
+    def find_with_transfers(self, charge_point_id: str) -> tuple[ChargePoint | None, bool]:
+        """A charge point, and whether a transfer of it has not ended: for its boot, in one trip."""
+        fields, has_open = self._link.batch(
+            ("HGETALL", keys.charge_point(charge_point_id)),
+            ("EXISTS", keys.open_transfers(charge_point_id)),
+        )
+        return _charge_point(charge_point_id, pairs(fields)) if fields else None, bool(has_open)
+
     def get(self, charge_point_id: str) -> ChargePoint:
         """Raises ChargePointUnknown."""
         found = self.find(charge_point_id)

@@ -366,7 +366,7 @@ class Transfers:
         firmware_after: str,
         now_ms: int,
     ) -> Command:
-        """Notes a boot in the updates that are under way; costs next to nothing where none is."""
+        """Notes a boot in the updates that are under way."""
         event = Event(BOOTED, now_ms, firmware_before, firmware_after)
         return _BOOT.call(
             [keys.live(charge_point_id), keys.open_transfers(charge_point_id)],
