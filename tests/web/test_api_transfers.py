@@ -24,7 +24,6 @@ from csms.domain.command import CommandError, CommandState
 from csms.domain.firmware_signature import certify, signed_with
 from csms.domain.transfer import TransferKind
 from csms.state.transfers import Report
-from csms.web.api import signing_keys
 
 UPDATES = "/api/v1/charge-points/CP001/firmware-updates"
 UPLOADS = "/api/v1/charge-points/CP001/log-uploads"
@@ -536,13 +535,16 @@ def test_a_digest_is_signed(api, key):
     assert verified(api.post(SIGNATURES, json={"sha256": SHA256.upper()}))
 
 
-def test_a_file_that_is_too_large_is_refused(api, key, monkeypatch):
-    monkeypatch.setattr(signing_keys, "FIRMWARE_MAX", 2 * 1_048_576)
-
-    answer = api.post(SIGNATURES, data=FILE, content_type="application/octet-stream")
+def test_a_file_that_is_too_large_is_refused(api, key):
+    answer = api.post(
+        SIGNATURES,
+        data=b"the first of them",
+        content_type="application/octet-stream",
+        environ_overrides={"CONTENT_LENGTH": str(513 * 1_048_576)},
+    )
 
     assert answer.status_code == 413
-    assert "2 MiB" in answer.json["detail"]
+    assert "512 MiB" in answer.json["detail"]
 
 
 @pytest.mark.parametrize(

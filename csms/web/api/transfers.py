@@ -1,5 +1,6 @@
 """The resources `firmware-updates` and `log-uploads`: what was asked for, and what came of it."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -215,18 +216,7 @@ def update_firmware(
 
     Answers with the update as recorded; how far it comes is reported later and read below.
     """
-    update = FirmwareUpdate(
-        location=body["location"],
-        retrieve_at_ms=body["retrieve_at"],
-        install_at_ms=body["install_at"],
-        retries=body["retries"],
-        retry_interval_s=body["retry_interval_s"],
-        signed=Signed(str(body["signed"]).lower()),
-        signing_key=body["signing_key"],
-        sha256=body["sha256"].lower(),
-        signature=body["signature"],
-        signing_certificate=body["signing_certificate"],
-    )
+    update = firmware_update(body)
     wish = _wish(charge_point_id, headers, query, body)
     command = parts().transfers.update_firmware(wish, update, clock.now_ms())
     return _asked(command, query["wait"], Subject.FIRMWARE)
@@ -246,7 +236,31 @@ def upload_log(
     headers: dict[str, Any], query: dict[str, Any], body: dict[str, Any], charge_point_id: str
 ) -> Asked:
     """Have a charge point upload its diagnostics or a log."""
-    upload = LogUpload(
+    upload = log_upload(body)
+    wish = _wish(charge_point_id, headers, query, body)
+    command = parts().transfers.upload_log(wish, upload, clock.now_ms())
+    return _asked(command, query["wait"], Subject.LOGS)
+
+
+def firmware_update(body: Mapping[str, Any]) -> FirmwareUpdate:
+    """A wish from what NewFirmwareUpdateSchema has loaded."""
+    return FirmwareUpdate(
+        location=body["location"],
+        retrieve_at_ms=body["retrieve_at"],
+        install_at_ms=body["install_at"],
+        retries=body["retries"],
+        retry_interval_s=body["retry_interval_s"],
+        signed=Signed(str(body["signed"]).lower()),
+        signing_key=body["signing_key"],
+        sha256=body["sha256"].lower(),
+        signature=body["signature"],
+        signing_certificate=body["signing_certificate"],
+    )
+
+
+def log_upload(body: Mapping[str, Any]) -> LogUpload:
+    """A wish from what NewLogUploadSchema has loaded."""
+    return LogUpload(
         location=body["location"],
         kind=body["kind"],
         oldest_at_ms=body["oldest_at"],
@@ -254,9 +268,6 @@ def upload_log(
         retries=body["retries"],
         retry_interval_s=body["retry_interval_s"],
     )
-    wish = _wish(charge_point_id, headers, query, body)
-    command = parts().transfers.upload_log(wish, upload, clock.now_ms())
-    return _asked(command, query["wait"], Subject.LOGS)
 
 
 def _wish(

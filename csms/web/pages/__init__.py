@@ -14,6 +14,7 @@ from csms.web.pages import (
     security_events,
     sessions,
     transactions,
+    transfers,
 )
 
 PAGES = (
@@ -25,6 +26,7 @@ PAGES = (
     configuration.blueprint,
     local_list.blueprint,
     reservations.blueprint,
+    transfers.blueprint,
     transactions.blueprint,
     id_tags.blueprint,
     refused.blueprint,

@@ -1,0 +1,139 @@
+"""A charge point's firmware and logs: asking for an update or an upload, and how far each is."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, g, redirect, render_template, request, url_for
+from marshmallow import Schema, ValidationError
+from werkzeug.wrappers import Response
+
+from csms import clock
+from csms.commands.transfer_requests import Wish
+from csms.domain.command import Command
+from csms.domain.transfer import Subject
+from csms.errors import (
+    ChargePointNotConnected,
+    CommandForbidden,
+    CSMSError,
+    FieldError,
+    NotFound,
+)
+from csms.web import charge_point_state
+from csms.web.api.commands import wait_for_end
+from csms.web.api.transfers import (
+    NewFirmwareUpdateSchema,
+    NewLogUploadSchema,
+    firmware_update,
+    log_upload,
+)
+from csms.web.pages.commands import WAIT_S, once_key
+from csms.web.pages.transfer_words import WORDS
+from csms.web.parts import parts
+
+blueprint = Blueprint("transfers_page", __name__)
+
+SHOWN = 20
+_INSTANTS = {"retrieve_at", "install_at", "oldest_at", "latest_at"}
+_NUMBERS = {"retries", "retry_interval_s"}
+
+
+@blueprint.get("/charge-points/<charge_point:charge_point_id>/firmware-and-logs")
+def page(charge_point_id: str) -> str:
+    return _page(charge_point_id)
+
+
+def _page(charge_point_id: str, **rejected: Any) -> str:
+    """rejected: `subject`, `error` and `values` of a form that was not taken."""
+    stores = parts().stores
+    state = charge_point_state.get(stores, charge_point_id)
+    transfers = stores.transfers
+    return render_template(
+        "charge_point_transfers.html",
+        state=state,
+        updates=transfers.page(charge_point_id, Subject.FIRMWARE, None, SHOWN).items,
+        uploads=transfers.page(charge_point_id, Subject.LOGS, None, SHOWN).items,
+        signing_keys=[key.name for key in stores.signing_keys.all()],
+        rejected={"subject": "", "error": None, "values": {}, **rejected},
+        **WORDS,
+    )
+
+
+@blueprint.post("/charge-points/<charge_point:charge_point_id>/firmware-updates")
+def update(charge_point_id: str) -> Response | tuple[str, int]:
+    """What is wrong with it is shown beside the form."""
+
+    def ask(wish: Wish) -> Command:
+        wanted = firmware_update(_entered(NewFirmwareUpdateSchema()))
+        return parts().transfers.update_firmware(wish, wanted, clock.now_ms())
+
+    return _ask(charge_point_id, "updates", ask)
+
+
+@blueprint.post("/charge-points/<charge_point:charge_point_id>/log-uploads")
+def upload(charge_point_id: str) -> Response | tuple[str, int]:
+    """What is wrong with it is shown beside the form."""
+
+    def ask(wish: Wish) -> Command:
+        wanted = log_upload(_entered(NewLogUploadSchema()))
+        return parts().transfers.upload_log(wish, wanted, clock.now_ms())
+
+    return _ask(charge_point_id, "uploads", ask)
+
+
+def _ask(
+    charge_point_id: str, subject: str, ask: Callable[[Wish], Command]
+) -> Response | tuple[str, int]:
+    filled_in = {name: text for name, text in request.form.items() if name != "csrf_token"}
+    wish = Wish(
+        charge_point_id=charge_point_id,
+        requested_by=g.requested_by,
+        idempotency_key=once_key(subject, filled_in),
+        reply_to=parts().process_id,
+    )
+    try:
+        command = ask(wish)
+    except (FieldError, NotFound) as error:
+        return _rejected(charge_point_id, subject, error, HTTPStatus.UNPROCESSABLE_ENTITY)
+    except (ChargePointNotConnected, CommandForbidden) as error:
+        return _rejected(charge_point_id, subject, error, HTTPStatus.CONFLICT)
+    wait_for_end(parts(), command, WAIT_S)
+    address = url_for(
+        "transfers_page.page",
+        charge_point_id=charge_point_id,
+        transfer=command.command_id,
+        _anchor=subject,
+    )
+    return redirect(address, HTTPStatus.SEE_OTHER)
+
+
+def _rejected(
+    charge_point_id: str, subject: str, error: CSMSError, status: HTTPStatus
+) -> tuple[str, int]:
+    return _page(charge_point_id, subject=subject, error=error, values=request.form), status
+
+
+def _entered(schema: Schema) -> Mapping[str, Any]:
+    """What was filled in, by the rules of the API. Raises FieldError."""
+    filled = {
+        name: request.form[name].strip()
+        for name in schema.fields
+        if request.form.get(name, "").strip()
+    }
+    entered: dict[str, Any] = dict(filled)
+    for name, text in filled.items():
+        if name in _INSTANTS:
+            # A browser's field for an instant knows no zone; the form says UTC.
+            entered[name] = text if text.endswith("Z") else f"{text}Z"
+        elif name in _NUMBERS and text.isdecimal() and len(text) <= 10:
+            entered[name] = int(text)
+    if "signing_certificate" in filled:
+        # Browsers send CRLF; certificates are compared and sent with LF.
+        entered["signing_certificate"] = filled["signing_certificate"].replace("\r\n", "\n")
+    try:
+        loaded: Mapping[str, Any] = schema.load(entered)
+    except ValidationError as error:
+        messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        name, problems = next(iter(messages.items()))
+        raise FieldError(str(name), " ".join(map(str, problems))) from None
+    return loaded
