@@ -3,6 +3,8 @@
 from csms.web.pages import (
     charge_point_security,
     charge_points,
+    charging,
+    charging_templates,
     commands,
     configuration,
     events,
@@ -22,6 +24,8 @@ PAGES = (
     overview.blueprint,
     charge_points.blueprint,
     charge_point_security.blueprint,
+    charging.blueprint,
+    charging_templates.blueprint,
     commands.blueprint,
     configuration.blueprint,
     local_list.blueprint,

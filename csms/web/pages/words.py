@@ -12,10 +12,13 @@ from flask import Flask, request
 from csms.clock import text_of
 from csms.config import ClientCertificates
 from csms.domain.charge_point import RegistrationStatus
+from csms.domain.charging_books import ProfileRecord, ProfileState
+from csms.domain.charging_profile import ChargingProfile, Purpose, write_profile
 from csms.domain.command import Command, CommandState
 from csms.domain.connector import ChargePointStatus
 from csms.domain.local_list import ListState
 from csms.domain.reservation import Reservation, ReservationState
+from csms.web import charging_graph
 from csms.web.charge_point_state import ChargePointState, ConnectorState
 from csms.web.parts import parts
 
@@ -78,6 +81,26 @@ _RESERVATIONS = {
         "Lost", "paused", "warning", "The charge point keeps it no longer, before its time."
     ),
 }
+_PROFILES = {
+    ProfileState.REQUESTED: Badge(
+        "Requested", "busy", "hourglass", "The charge point has not answered yet."
+    ),
+    ProfileState.INSTALLED: Badge("Installed", "available", "check", "The charge point took it."),
+    ProfileState.UNCERTAIN: Badge(
+        "Uncertain", "paused", "warning", "Sent and never answered: it may be there or not."
+    ),
+    ProfileState.REFUSED: Badge("Refused", "faulted", "minus", "The charge point did not take it."),
+    ProfileState.CLEARED: Badge("Cleared", "off", "minus", "Taken out by a command."),
+    ProfileState.REPLACED: Badge(
+        "Replaced", "off", "minus", "Another of its kind and level, or of its number, came."
+    ),
+    ProfileState.ENDED: Badge("Ended", "off", "check", "It went with its transaction."),
+}
+_PURPOSES = {
+    Purpose.CHARGE_POINT_MAX: "The charge point as a whole",
+    Purpose.TX_DEFAULT: "Every transaction",
+    Purpose.TX: "One transaction",
+}
 OFFLINE = Badge("Offline", "offline", "offline", "Its connection is closed.")
 NEVER_SEEN = Badge("Never connected", "offline", "offline", "It has not connected yet.")
 SILENT = Badge("Connected", "available", "check", "Connected; no connector has reported yet.")
@@ -106,6 +129,25 @@ _PRECEDENCE = (
 
 def connector_badge(connector: ConnectorState) -> Badge:
     return UNKNOWN if connector.notified is None else _STATUSES[connector.notified.status]
+
+
+def profile_badge(record: ProfileRecord) -> Badge:
+    return _PROFILES[record.state]
+
+
+def purpose_word(purpose: Purpose) -> str:
+    return _PURPOSES[purpose]
+
+
+def limits_word(profile: ChargingProfile) -> str:
+    """`16 A`, `6 to 32 A in 4 periods`."""
+    schedule = profile.schedule
+    limits = [period.limit for period in schedule.periods]
+    highest = charging_graph.figure(max(limits), schedule.unit)
+    if len(limits) == 1:
+        return highest
+    lowest = charging_graph.figure(min(limits), schedule.unit)
+    return f"{lowest} to {highest} in {len(limits)} periods"
 
 
 def reservation_badge(record: Reservation) -> Badge:
@@ -303,7 +345,12 @@ def register(app: Flask) -> None:
     app.jinja_env.globals.update(
         charge_point_badge=charge_point_badge,
         connector_badge=connector_badge,
+        limit_word=charging_graph.figure,
+        limits_word=limits_word,
         local_list_badge=local_list_badge,
+        profile_badge=profile_badge,
+        profile_on_wire=write_profile,
+        purpose_word=purpose_word,
         reservation_badge=reservation_badge,
         outcome=outcome,
         total_power=total_power,
