@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from cast import ENVIRONMENT, PEPPER, enter_the_cast
+from visitors import BOOTSTRAP_KEY, PASSWORD, PROCESS_ID, Browser, program
 
 from csms import clock
 from csms.commands.before_queueing import BEFORE_QUEUEING
@@ -19,10 +20,6 @@ from csms.state.stores import Stores
 from csms.web.application import WebParts, create_application
 from csms.web.feed import EventFeed
 from csms.web.parts import EXTENSION
-
-BOOTSTRAP_KEY = "bootstrap-key-of-the-tests"
-PROCESS_ID = "web-of-the-tests"
-PASSWORD = "correct horse"
 
 
 @dataclass
@@ -144,37 +141,9 @@ def app_without_store(make_application):
     link.close()
 
 
-def program(app):
-    """A client that comes with the bootstrap key."""
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {BOOTSTRAP_KEY}"
-    return client
-
-
 @pytest.fixture
 def api(app):
     return program(app)
-
-
-class Browser:
-    """A client that keeps its cookies and sends the CSRF token with every form."""
-
-    def __init__(self, client):
-        self.client = client
-
-    def get(self, *args, **kwargs):
-        return self.client.get(*args, **kwargs)
-
-    def token(self):
-        """The CSRF token, as it stands in the forms."""
-        text = self.client.get("/login").text
-        return text.split('name="csrf_token" value="')[1].split('"')[0]
-
-    def post(self, path, form=None, **kwargs):
-        return self.client.post(path, data={"csrf_token": self.token(), **(form or {})}, **kwargs)
-
-    def log_in(self, name="olga", password=PASSWORD, **fields):
-        return self.post("/login", {"name": name, "password": password, **fields})
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from html import unescape
 
 import pytest
 from cast import DAY_MS, NOON_MS, Line
-from conftest import PROCESS_ID
 from signing_cast import EC_ROOT, ROOT, csr, leaf, settings
+from visitors import PROCESS_ID
 
 from csms import clock
 from csms.domain.certificate_authority import pem_chain

@@ -1,7 +1,7 @@
 """Every failure of the API is problem+json, and of the page a page; neither shows a traceback."""
 
 import pytest
-from conftest import BOOTSTRAP_KEY, program
+from visitors import BOOTSTRAP_KEY, program
 
 from csms import errors as all_errors
 from csms.errors import ConfigurationError, CSMSError, StaleEpoch, StoreRefused

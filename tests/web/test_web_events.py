@@ -1,6 +1,6 @@
 """Server-sent events, and the feed behind them."""
 
-from conftest import Browser
+from visitors import Browser
 
 from csms import metrics
 from csms.errors import StoreUnavailable

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from conftest import PROCESS_ID
+from visitors import PROCESS_ID
 
 from csms import clock
 from csms.commands.sequels import Sequels

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 from cast import NOON_MS, Line
-from conftest import PASSWORD, PROCESS_ID, Browser
+from visitors import PASSWORD, PROCESS_ID, Browser
 
 from csms import clock
 from csms.domain.authorization import IdTag, TagStatus

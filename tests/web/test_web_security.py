@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD, Browser
+from visitors import PASSWORD, Browser
 
 from csms.web import security
 

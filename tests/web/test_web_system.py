@@ -2,7 +2,7 @@
 
 import pytest
 from cast import Line
-from conftest import program
+from visitors import program
 
 import csms
 from csms.clock import now_ms
