@@ -9,19 +9,23 @@ limit of the whole charge point is not divided among connectors.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from csms.domain.charging_profile import (
     PHASES_MAX,
     RECURRENCE_S,
     ChargingProfile,
+    ChargingSchedule,
     Kind,
     Purpose,
     RateUnit,
 )
 
 SECOND_MS = 1_000
-# How often profiles may be looked at for one composite schedule: about a tenth of a second of work.
-LOOKS_MAX = 100_000
+# How often profiles may be looked at for one composite schedule: a third of a second at worst. A
+# step counts as some looks, so that there are 5,000 periods at most.
+LOOKS_MAX = 50_000
+LOOKS_OF_STEP = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def composite_schedule(
         rate = layers.rate(at_ms, unit, installation.voltage_v)
         if not periods or periods[-1].rate != rate:
             periods.append(CompositePeriod(offset_s, rate))
-        looks -= layers.size
+        looks -= LOOKS_OF_STEP + layers.size
         change_ms = layers.next_change_ms(at_ms)
         # The first whole second at which the change is seen.
         offset_s = duration_s if change_ms is None else -((start_at_ms - change_ms) // SECOND_MS)
@@ -113,7 +117,6 @@ class _Running:
 
     profile: ChargingProfile
     origin_ms: int
-    starts_s: Sequence[int]
 
     def offset_s(self, at_ms: int) -> float | None:
         """How far its schedule is at an instant; None while it is not active."""
@@ -137,7 +140,7 @@ class _Running:
         if offset_s is None:
             return None
         schedule = self.profile.schedule
-        period = schedule.periods[bisect_right(self.starts_s, offset_s) - 1]
+        period = schedule.periods[begun(schedule, offset_s) - 1]
         phases = period.number_phases or PHASES_MAX
         return Rate(converted(period.limit, schedule.unit, unit, voltage_v, phases), phases)
 
@@ -159,9 +162,14 @@ class _Running:
             yield begun_ms + length_ms
         if profile.schedule.duration_s is not None:
             yield begun_ms + profile.schedule.duration_s * SECOND_MS
-        following = bisect_right(self.starts_s, (at_ms - begun_ms) / SECOND_MS)
-        if following < len(self.starts_s):
-            yield begun_ms + self.starts_s[following] * SECOND_MS
+        following = begun(profile.schedule, (at_ms - begun_ms) / SECOND_MS)
+        if following < len(profile.schedule.periods):
+            yield begun_ms + profile.schedule.periods[following].start_s * SECOND_MS
+
+
+def begun(schedule: ChargingSchedule, offset_s: float) -> int:
+    """How many of its periods have begun so far into a schedule."""
+    return bisect_right(schedule.periods, offset_s, key=attrgetter("start_s"))
 
 
 def converted(
@@ -238,7 +246,7 @@ def _layers(installation: Installation, connector_id: int, start_at_ms: int) -> 
     )
     connectors = [_stacks_of(installation, number, start_at_ms) for number in wanted]
     size = len(whole.running) + sum(len(tx.running) + len(d.running) for tx, d in connectors)
-    return _Layers(whole, connectors, max(1, size))
+    return _Layers(whole, connectors, size)
 
 
 def _stacks_of(
@@ -275,4 +283,4 @@ def _running(profile: ChargingProfile, charging_since_ms: int) -> _Running:
         origin_ms = charging_since_ms
     else:
         origin_ms = schedule.start_at_ms
-    return _Running(profile, origin_ms, tuple(period.start_s for period in schedule.periods))
+    return _Running(profile, origin_ms)

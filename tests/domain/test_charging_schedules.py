@@ -241,7 +241,7 @@ def test_equal_periods_are_one():
 
 
 def test_too_much_work_ends_the_schedule_early(monkeypatch):
-    monkeypatch.setattr(charging_schedule, "LOOKS_MAX", 3)
+    monkeypatch.setattr(charging_schedule, "LOOKS_MAX", 3 * (charging_schedule.LOOKS_OF_STEP + 1))
     every_second = default(*[(second, second + 1) for second in range(60)])
     installation = replace(EMPTY, placed=[Placed(1, every_second)])
 
