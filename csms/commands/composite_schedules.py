@@ -48,15 +48,15 @@ def reckon(
     now_ms: int,
 ) -> CompositeSchedule:
     """By our books, from this second on."""
-    installation = _installation(stores, charge_point_id, voltage_v, now_ms)
     start_at_ms = now_ms // SECOND_MS * SECOND_MS
+    installation = _installation(stores, charge_point_id, voltage_v, start_at_ms)
     return composite_schedule(installation, connector_id, start_at_ms, duration_s, unit)
 
 
 def _installation(
-    stores: Stores, charge_point_id: str, voltage_v: float, now_ms: int
+    stores: Stores, charge_point_id: str, voltage_v: float, start_at_ms: int
 ) -> Installation:
-    profiles = placed(up_to_date(stores, charge_point_id, now_ms))
+    profiles = placed(up_to_date(stores, charge_point_id, start_at_ms))
     running = open_transactions(stores, charge_point_id)
     stated = stores.configurations.find(charge_point_id).integer("NumberOfConnectors") or 0
     known = stores.charge_points.connectors(charge_point_id)
@@ -68,8 +68,9 @@ def _installation(
         placed=profiles,
         connector_ids=sorted(number for number in numbers if number > 0),
         charging={
+            # What runs has begun, whatever the charge point's clock says.
             transaction.connector_id: Charging(
-                transaction.transaction_id, transaction.started_at_ms
+                transaction.transaction_id, min(transaction.started_at_ms, start_at_ms)
             )
             for transaction in running
         },

@@ -1,7 +1,7 @@
 """Raw commands and messages land in the books of charging profiles, whatever the answer."""
 
 import pytest
-from cast import DAY_MS, HOUR_MS, NOON_MS, SECOND_MS
+from cast import DAY_MS, HOUR_MS, NOON_MS, SECOND_MS, instant
 
 from csms.commands import charging_profiles
 from csms.commands.after_answers import AFTER_ANSWERS
@@ -458,6 +458,13 @@ def test_our_reckoning_is_of_what_is_installed(around):
     assert limits_of(around, 1) == [10]
     assert limits_of(around, 0) == [26]
     around.stop(transaction_id)
+    assert limits_of(around, 1) == [16]
+
+
+def test_a_transaction_that_runs_has_begun_whatever_its_clock_says(around):
+    transaction_id = around.start(timestamp=instant(HOUR_MS))
+    around.set(1, purpose="TxProfile", transactionId=transaction_id)
+
     assert limits_of(around, 1) == [16]
 
 
