@@ -102,6 +102,13 @@ SUBJECTS: Mapping[TransferKind, Subject] = {
 }
 
 
+# The message that tells how far each has come.
+STATUS_MESSAGES: Mapping[TransferKind, str] = {
+    TransferKind.DIAGNOSTICS: "DiagnosticsStatusNotification",
+    TransferKind.FIRMWARE: "FirmwareStatusNotification",
+    TransferKind.LOG: "LogStatusNotification",
+    TransferKind.SIGNED_FIRMWARE: "SignedFirmwareStatusNotification",
+}
 # The kinds of which a charge point does one at a time: a new one means that the old one is over.
 RIVALS: Mapping[TransferKind, tuple[TransferKind, ...]] = {
     TransferKind.FIRMWARE: (TransferKind.FIRMWARE, TransferKind.SIGNED_FIRMWARE),

@@ -1,6 +1,6 @@
 """Charge points as recorded: entered by operators, completed by their boots and statuses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import orjson
@@ -8,6 +8,7 @@ import orjson
 from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import Admission, ChargePoint, RegistrationStatus
 from csms.domain.connector import CONNECTOR_MAX, ChargePointStatus, Connector, LastError
+from csms.domain.transfer import TransferKind
 from csms.errors import ChargePointExists, ChargePointUnknown
 from csms.state import (
     certificate_requests,
@@ -101,13 +102,14 @@ class ChargePoints:
         fields = pairs(self._link.call("HGETALL", keys.charge_point(charge_point_id)))
         return _charge_point(charge_point_id, fields) if fields else None
 
-    def find_with_transfers(self, charge_point_id: str) -> tuple[ChargePoint | None, bool]:
-        """A charge point, and whether a transfer of it has not ended: for its boot, in one trip."""
-        fields, has_open = self._link.batch(
+    def find_booting(self, charge_point_id: str) -> tuple[ChargePoint | None, Set[TransferKind]]:
+        """A charge point, and the kinds of its transfers that have not ended, in one trip."""
+        fields, kinds = self._link.batch(
             ("HGETALL", keys.charge_point(charge_point_id)),
-            ("EXISTS", keys.open_transfers(charge_point_id)),
+            ("HVALS", keys.open_transfers(charge_point_id)),
         )
-        return _charge_point(charge_point_id, pairs(fields)) if fields else None, bool(has_open)
+        found = _charge_point(charge_point_id, pairs(fields)) if fields else None
+        return found, {TransferKind(kind) for kind in kinds}
 
     def get(self, charge_point_id: str) -> ChargePoint:
         """Raises ChargePointUnknown."""

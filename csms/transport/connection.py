@@ -10,6 +10,7 @@ from csms.commands.delivery import Delivery
 from csms.config import Settings
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.command import TriggeredMessage
+from csms.domain.transfer import KINDS, STATUS_MESSAGES
 from csms.errors import CSMSError, StaleEpoch, StoreRefused, StoreUnavailable
 from csms.handlers.context import CallContext, OwnedChargePoint
 from csms.handlers.dispatch import ROUTES, answer
@@ -45,12 +46,7 @@ FRAMES_PER_S_MAX = 200
 REPLACED = "replaced by a newer connection"
 UNSUPPORTED_DATA, POLICY_VIOLATION, UNEXPECTED_CONDITION = 1003, 1008, 1011
 # What a charge point may send while it is Pending, because we asked for it.
-_SEQUELS = {
-    "GetDiagnostics": "DiagnosticsStatusNotification",
-    "GetLog": "LogStatusNotification",
-    "SignedUpdateFirmware": "SignedFirmwareStatusNotification",
-    "UpdateFirmware": "FirmwareStatusNotification",
-}
+_SEQUELS = {action: STATUS_MESSAGES[kind] for action, kind in KINDS.items()}
 
 
 class ChargePointConnection:

@@ -5,10 +5,19 @@ from cast import CP001, DAY_MS, MINUTE_MS, NOON, NOON_MS, SECOND_MS, instant
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from csms.domain.certificate_authority import SignatureAlgorithm
+from csms.domain.charge_point import Admission
 from csms.domain.command import CommandState
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.firmware_signature import certify
-from csms.domain.transfer import BOOTED, Remark, Subject, TransferKind, TransferState
+from csms.domain.transfer import (
+    BOOTED,
+    KINDS,
+    STATUS_MESSAGES,
+    Remark,
+    Subject,
+    TransferKind,
+    TransferState,
+)
 from csms.errors import FieldError
 from csms.state import keys
 from csms.state.transfers import EVENTS_KEPT, KEPT_PER_SUBJECT, LATE_MS
@@ -45,12 +54,7 @@ ANSWERS = {
     "GetLog": {"status": "Accepted", "filename": "security.log"},
     "SignedUpdateFirmware": {"status": "Accepted"},
 }
-MESSAGES = {
-    "UpdateFirmware": "FirmwareStatusNotification",
-    "GetDiagnostics": "DiagnosticsStatusNotification",
-    "GetLog": "LogStatusNotification",
-    "SignedUpdateFirmware": "SignedFirmwareStatusNotification",
-}
+MESSAGES = {action: STATUS_MESSAGES[kind] for action, kind in KINDS.items()}
 HAS_ID = {"GetLog", "SignedUpdateFirmware"}
 
 
@@ -457,6 +461,23 @@ def test_an_update_survives_a_new_connection(story):
     story.report("UpdateFirmware", "Installed")
 
     assert story.state(transfer_id) is TransferState.DONE
+
+
+@pytest.mark.parametrize("action", ["UpdateFirmware", "SignedUpdateFirmware"])
+def test_a_pending_charge_point_goes_on_telling_after_its_reboot(story, action):
+    story.stores.charge_points.update("CP001", admission=Admission.PENDING)
+    transfer_id = story.start(action)
+
+    record = story.stores.charge_points.get("CP001")
+    story.socket = type(story.socket)(story.stores, "process-2", record)
+    line = story.socket.line
+    boot = line.call("BootNotification", BOOT, story.now_ms)
+    assert boot["status"] == "Pending"
+    story.report(action, "Installed")
+
+    assert story.state(transfer_id) is TransferState.DONE
+    assert line.refused("Heartbeat", {}) == "SecurityError"
+    assert line.refused("LogStatusNotification", {"status": "Idle"}) == "SecurityError"
 
 
 def test_what_is_odd_is_said_of_the_report(story):

@@ -14,6 +14,7 @@ from csms.domain.transfer import (
     REPORTED_BY,
     REQUEST_ID_MAX,
     RIVALS,
+    STATUS_MESSAGES,
     SUBJECTS,
     Event,
     Remark,
@@ -31,7 +32,7 @@ from csms.domain.transfer import (
     transfer_of,
 )
 from csms.errors import FieldError
-from csms.protocol.schemas import REQUESTS_RECEIVED, TO_CHARGE_POINT
+from csms.protocol.schemas import FROM_CHARGE_POINT, REQUESTS_RECEIVED, TO_CHARGE_POINT
 
 LOCATION = "ftp://user:****@files.example/nw-5.bin"
 PAYLOADS = {
@@ -106,6 +107,8 @@ def command(action="UpdateFirmware", state=CommandState.ANSWERED, **fields):
 def test_every_request_that_moves_a_file_has_a_kind():
     assert set(KINDS) <= TO_CHARGE_POINT
     assert set(KINDS.values()) == set(SUBJECTS) == set(RIVALS) == set(REPORTED_BY)
+    assert set(STATUS_MESSAGES) == set(TransferKind)
+    assert set(STATUS_MESSAGES.values()) <= FROM_CHARGE_POINT
 
 
 @pytest.mark.parametrize("action", KINDS)
@@ -278,12 +281,7 @@ ENDS = {
 
 def reportable():
     """Every status that a schema of the four messages has."""
-    for action in (
-        "FirmwareStatusNotification",
-        "DiagnosticsStatusNotification",
-        "SignedFirmwareStatusNotification",
-        "LogStatusNotification",
-    ):
+    for action in STATUS_MESSAGES.values():
         yield from REQUESTS_RECEIVED[action].document["properties"]["status"]["enum"]
 
 

@@ -122,3 +122,16 @@ def test_a_later_log_cancels_the_one_that_is_uploaded(web: Web, api: Api) -> Non
         last = ended(api, path, second["id"])
         assert (last["state"], statuses(last)) == ("done", ["Uploading", "Uploaded"])
         assert "secret" not in str(api.ok("GET", path))
+
+
+def test_a_pending_charge_point_uploads_what_it_was_asked_for(web: Web, api: Api) -> None:
+    """OCPP 1.6 ed. 2, 4.2: before its boot is accepted it says only what was asked of it."""
+    key = api.create_charge_point("LOG-2", admission="pending")
+    path = "/api/v1/charge-points/LOG-2/log-uploads"
+    with ChargePoint(web.ocpp_url, "LOG-2", authorization_key=key, options=QUICK) as one:
+        eventually(lambda: one.registration == "Pending", "it is Pending")
+
+        for kind in ("diagnostics", "security-log"):
+            asked = api.ok("POST", path, {"location": "ftp://files.example/in", "kind": kind})
+
+            assert ended(api, path, asked["id"])["state"] == "done"
