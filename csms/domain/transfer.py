@@ -6,7 +6,7 @@ every report is kept as it came, and what is odd about it is said beside it, nev
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -125,6 +125,8 @@ REPORTED_BY: Mapping[TransferKind, tuple[TransferKind, ...]] = {
 }
 
 
+# Longer than any command goes on after its deadline, by which it is sent: it waits for its answer.
+LOST_AFTER_MS = 3_600_000
 # What a charge point says when it is asked while it does nothing.
 IDLE = "Idle"
 # The BootNotification in the midst of an update, among what was reported.
@@ -232,10 +234,10 @@ def _remark(before: _Step | None, step: _Step) -> Remark | None:
 class Transfer:
     """A request to move a file, and what came of it.
 
-    transfer_id: that of its command. location: its password is masked. file_name: what the charge
-    point says it uploads. reason: why it was refused or never sent. hint: what to do instead.
-    warnings: what is odd about the request; it is sent all the same. sha256, signing_key: of the
-    firmware and of who signed it, where they were given with the request.
+    transfer_id, deadline_at_ms: those of its command. location: its password is masked.
+    file_name: what the charge point says it uploads. reason: why it was refused or never sent.
+    hint: what to do instead. warnings: what is odd about the request; it is sent all the same.
+    sha256, signing_key: of the firmware and of who signed it, where they were given with it.
     """
 
     transfer_id: str
@@ -245,6 +247,7 @@ class Transfer:
     location: str
     requested_by: str
     created_at_ms: int
+    deadline_at_ms: int = 0
     request_id: int | None = None
     log_type: str = ""
     retrieve_at_ms: int | None = None
@@ -269,6 +272,14 @@ class Transfer:
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
 
+    def as_of(self, now_ms: int) -> "Transfer":
+        """Itself; unsent where its command must have come to an end long ago, and has not: the
+        process died before it could queue it."""
+        if self.state is TransferState.REQUESTED and now_ms > self.deadline_at_ms + LOST_AFTER_MS:
+            reason = "it was lost before it could be queued"
+            return replace(self, state=TransferState.UNSENT, reason=reason)
+        return self
+
     @property
     def steps(self) -> list[HeardStep]:
         return steps_of(self.history)
@@ -289,6 +300,8 @@ class Request(Protocol):
     def requested_by(self) -> str: ...
     @property
     def created_at_ms(self) -> int: ...
+    @property
+    def deadline_at_ms(self) -> int: ...
 
 
 def transfer_of(command: Request, warnings: Sequence[str] = ()) -> Transfer:
@@ -304,6 +317,7 @@ def transfer_of(command: Request, warnings: Sequence[str] = ()) -> Transfer:
         location=what[name],
         requested_by=command.requested_by,
         created_at_ms=command.created_at_ms,
+        deadline_at_ms=command.deadline_at_ms,
         request_id=payload.get("requestId"),
         log_type=str(payload.get("logType", "")),
         retrieve_at_ms=_instant(what, "retrieveDate", "retrieveDateTime"),

@@ -474,6 +474,7 @@ def _barred(names: Sequence[str]) -> str:
 
 
 _NUMBERS = (
+    "deadline_at_ms",
     "request_id",
     "retrieve_at_ms",
     "install_at_ms",

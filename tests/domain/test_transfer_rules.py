@@ -10,6 +10,7 @@ from csms.domain.transfer import (
     BOOTED,
     FINAL_STATES,
     KINDS,
+    LOST_AFTER_MS,
     REPORTABLE_STATES,
     REPORTED_BY,
     REQUEST_ID_MAX,
@@ -123,6 +124,7 @@ def test_a_request_becomes_a_record(action):
         location=LOCATION,
         requested_by="olga",
         created_at_ms=NOON_MS,
+        deadline_at_ms=NOON_MS + MINUTE_MS,
         retries=2,
         retry_interval_s=60,
         warnings=("odd",),
@@ -139,6 +141,23 @@ def test_what_a_request_leaves_out_is_not_known():
 
     assert (transfer.oldest_at_ms, transfer.latest_at_ms) == (None, None)
     assert (transfer.retries, transfer.retry_interval_s, transfer.request_id) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "later_ms", "expected"),
+    [
+        (TransferState.REQUESTED, LOST_AFTER_MS, TransferState.REQUESTED),
+        (TransferState.REQUESTED, LOST_AFTER_MS + 1, TransferState.UNSENT),
+        (TransferState.TAKEN, LOST_AFTER_MS + 1, TransferState.TAKEN),
+    ],
+)
+def test_a_record_whose_command_never_came_to_be_is_seen_by_its_age(state, later_ms, expected):
+    transfer = replace(transfer_of(command()), state=state)
+
+    seen = transfer.as_of(NOON_MS + MINUTE_MS + later_ms)
+
+    assert seen.state is expected
+    assert bool(seen.reason) is (expected is TransferState.UNSENT)
 
 
 # -- what its command's end makes of it

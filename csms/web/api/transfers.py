@@ -300,12 +300,22 @@ _VIEWS = {
 
 
 def _get(charge_point_id: str, transfer_id: str, subject: Subject) -> Transfer:
-    return parts().stores.transfers.get(charge_point_id, transfer_id, subject)
+    found = parts().stores.transfers.get(charge_point_id, transfer_id, subject)
+    return found.as_of(clock.now_ms())
 
 
 def _page(charge_point_id: str, query: dict[str, Any], subject: Subject) -> Page[Transfer]:
     parts().stores.charge_points.get(charge_point_id)
-    return parts().stores.transfers.page(charge_point_id, subject, query["cursor"], query["limit"])
+    return transfers_of(charge_point_id, subject, query["cursor"], query["limit"])
+
+
+def transfers_of(
+    charge_point_id: str, subject: Subject, cursor: str | None, limit: int
+) -> Page[Transfer]:
+    """Newest first, as they stand now."""
+    found = parts().stores.transfers.page(charge_point_id, subject, cursor, limit)
+    now_ms = clock.now_ms()
+    return Page([transfer.as_of(now_ms) for transfer in found.items], found.next_cursor)
 
 
 @blueprint.operation(

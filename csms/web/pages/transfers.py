@@ -26,6 +26,7 @@ from csms.web.api.transfers import (
     NewLogUploadSchema,
     firmware_update,
     log_upload,
+    transfers_of,
 )
 from csms.web.pages.commands import WAIT_S, once_key
 from csms.web.pages.transfer_words import WORDS
@@ -47,12 +48,11 @@ def _page(charge_point_id: str, **rejected: Any) -> str:
     """rejected: `subject`, `error` and `values` of a form that was not taken."""
     stores = parts().stores
     state = charge_point_state.get(stores, charge_point_id)
-    transfers = stores.transfers
     return render_template(
         "charge_point_transfers.html",
         state=state,
-        updates=transfers.page(charge_point_id, Subject.FIRMWARE, None, SHOWN).items,
-        uploads=transfers.page(charge_point_id, Subject.LOGS, None, SHOWN).items,
+        updates=transfers_of(charge_point_id, Subject.FIRMWARE, None, SHOWN).items,
+        uploads=transfers_of(charge_point_id, Subject.LOGS, None, SHOWN).items,
         signing_keys=[key.name for key in stores.signing_keys.all()],
         rejected={"subject": "", "error": None, "values": {}, **rejected},
         **WORDS,
