@@ -6,6 +6,7 @@ import time
 from csms import logs
 from csms.clock import now_ms
 from csms.config import Settings
+from csms.state import shared_clock
 from csms.state.link_sync import SyncLink
 from csms.state.repair import Repair
 from csms.state.transactions import Transactions
@@ -24,6 +25,7 @@ def run() -> None:
     link = SyncLink(settings.redis_url)
     until = time.monotonic() + BUDGET_S
     try:
+        shared_clock.follow(link)
         transactions = Transactions(link)
         while pack_closed(transactions) == PER_STEP and time.monotonic() < until:
             pass

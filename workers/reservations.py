@@ -5,6 +5,7 @@ import os
 from csms.clock import now_ms
 from csms.commands.reservations import look_at
 from csms.config import Settings
+from csms.state import shared_clock
 from csms.state.link_sync import SyncLink
 from csms.state.reservations import Due
 from csms.state.stores import Stores
@@ -15,6 +16,7 @@ def expire(charge_point_id: str, reservation_id: int) -> None:
     settings = Settings.from_env(os.environ)
     link = SyncLink(settings.redis_url)
     try:
+        shared_clock.follow(link)
         stores = Stores.behind(link, settings.message_log_length)
         look_at(stores, Due(charge_point_id, reservation_id), now_ms())
         if changed := stores.changed.take():

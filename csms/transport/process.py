@@ -17,7 +17,7 @@ from csms.domain.command import CommandState
 from csms.errors import CSMSError
 from csms.handlers.context import OwnedChargePoint
 from csms.logs import bind_contextvars, clear_contextvars, get_logger
-from csms.state import inbox
+from csms.state import inbox, shared_clock
 from csms.state.events import Event
 from csms.state.inbox import Inbox, Note, NoteKind
 from csms.state.presence import LEASE_MS, RENEW_S
@@ -71,6 +71,7 @@ class Process:
 
     def start(self, notes: Inbox) -> None:
         """Take the lease and start the loops. Raises StoreUnavailable."""
+        shared_clock.follow(self._stores.link)
         self._stores.presences.renew(self.process_id)
         self._every(RENEW_S, self._renew)
         self._every(PUBLISH_S, self._publish)
@@ -234,6 +235,7 @@ class Process:
         self._renewed_at = time.monotonic()
         if late:
             self._reclaim()
+        shared_clock.follow(self._stores.link)
 
     def _reclaim(self) -> None:
         """This process was thought dead for a while: who has been taken over must go, the others

@@ -7,7 +7,7 @@ import pytest
 from cast import ENVIRONMENT, HOUR_MS
 from rq.job import Job
 
-from csms import jobs
+from csms import clock, jobs
 from csms.clock import now_ms
 from csms.domain.reservation import Reservation, ReservationState, Terms
 from workers.reservations import expire
@@ -53,6 +53,16 @@ def test_the_job_writes_down_what_is_over_however_often_it_runs(reserve, stores)
 
     assert stores.reservations.get("CP 001", 5).state == "expired"
     assert stores.events.last() != "0-0"  # the page hears of it
+
+
+def test_a_worker_whose_clock_is_ahead_ends_nobody_s_reservation(reserve, stores, monkeypatch):
+    """C35: it goes by the store's clock."""
+    reserve(now_ms() + HOUR_MS)
+    monkeypatch.setattr(clock, "_behind_ms", 2 * HOUR_MS)
+
+    expire("CP 001", 5)
+
+    assert stores.reservations.get("CP 001", 5).state == "accepted"
 
 
 def test_a_job_that_comes_early_changes_nothing(reserve, stores):
