@@ -78,28 +78,24 @@ def after_install(command: Command, sequel: Sequel) -> None:
 def after_list(command: Command, sequel: Sequel) -> None:
     """Keep the list exactly as received: to delete one, its hash data is sent back as it is."""
     answer = command.answer if command.answer is not None else command.late_answer
-    certificate_type = command.payload.get("certificateType")
-    if answer is None or certificate_type not in CERTIFICATE_TYPES:
+    if answer is None or command.status not in {"Accepted", "NotFound"}:
         return
-    told = answer.get("certificateHashData")
-    entries = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
-    if answer.get("status") not in {"Accepted", "NotFound"}:
-        return
-    at_ms = command.settled_at_ms or sequel.now_ms
-    found = entries if answer["status"] == "Accepted" else []
+    told = answer.get("certificateHashData") if command.status == "Accepted" else None
+    found = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
     sequel.stores.installed_certificates.told(
-        command.charge_point_id, certificate_type, found, at_ms
+        command.charge_point_id,
+        command.payload["certificateType"],
+        found,
+        command.settled_at_ms or sequel.now_ms,
     )
 
 
 def after_delete(command: Command, sequel: Sequel) -> None:
     """Deleted, or never there: it is on no list any more. Failed: it stays (M04.FR.06)."""
-    data = command.payload.get("certificateHashData")
-    if not isinstance(data, Mapping):
-        return
+    data = command.payload["certificateHashData"]
     if command.status in {"Accepted", "NotFound"}:
         sequel.stores.installed_certificates.deleted(command.charge_point_id, data)
-    named = f"serial number {data.get('serialNumber', '')}"
+    named = f"serial number {data['serialNumber']}"
     _note("RootCertificateDeleted", named, command, sequel)
 
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 from cast import HOUR_MS, NOON_MS, SECOND_MS
 from signing_cast import CHARGE_POINT_KEYS, EC_ROOT, ROOT, csr, leaf, settings
+from structlog.testing import capture_logs
 
 from csms.commands import certificate_signing
 from csms.commands.certificate_signing import after_answer, deliver, process, sweep, take_chain
@@ -432,3 +433,93 @@ def test_the_name_of_the_certificate_is_the_one_the_request_was_judged_by(story)
 
     [certificate] = read_pem(story.request.chain, "chain")
     assert certificate.subject.rfc4514_string() == "CN=SN-1"
+
+
+class Meddling:
+    """An authority during whose work something happens."""
+
+    words = "a meddling authority"
+    is_remote = False
+    chain = ()
+
+    def __init__(self, happening):
+        self._happening = happening
+
+    def sign(self, *_):
+        self._happening()
+        return pem_chain([leaf()])
+
+
+def test_a_request_that_comes_while_the_one_before_is_signed_wins(story, monkeypatch):
+    def another():
+        story.ask(csr("RSA"), NOON_MS + 1)
+
+    monkeypatch.setattr(certificate_signing, "authority_of", lambda _: Meddling(another))
+    story.follow(*story.ask())
+
+    newer, older = story.stores.certificate_requests.page(None, 10).items
+    assert (newer.state, older.state) == (RequestState.RECEIVED, RequestState.FAILED)
+    assert story.commands() == []
+    assert story.events(critical=True) == []
+
+
+def test_a_charge_point_deleted_while_its_certificate_is_signed_gets_none(story, monkeypatch):
+    def deleted():
+        story.stores.charge_points.delete("CP001")
+
+    monkeypatch.setattr(certificate_signing, "authority_of", lambda _: Meddling(deleted))
+    story.follow(*story.ask())
+
+    assert story.stores.link.call("KEYS", "csms:*certificate*") == []
+
+
+def test_an_authority_that_can_t_make_the_certificate_is_told(story, monkeypatch):
+    def fails():
+        raise ValueError("not representable")
+
+    monkeypatch.setattr(certificate_signing, "authority_of", lambda _: Meddling(fails))
+    story.follow(*story.ask())
+
+    assert story.request.reason == "it can't be signed: not representable"
+    assert story.events(critical=True) == ["CertificateAuthorityFailed"]
+
+
+def test_an_acceptance_heard_twice_changes_nothing(story):
+    story.follow(*story.ask())
+    story.socket.answer(story.socket.next(), {"status": "Accepted"})
+    before = story.events()
+    [command] = story.commands()
+
+    story.socket.delivery.settle_again("CP001", command, NOON_MS + 9)
+
+    assert story.events() == before
+    assert story.request.state is RequestState.ACCEPTED
+
+
+def test_an_answer_after_which_nothing_is_open_is_followed_by_nothing(story):
+    payload, confirmation = story.ask()
+    story.stores.certificate_requests.fail("CP001", story.request.request_id, "no", NOON_MS)
+
+    story.follow(payload, confirmation)
+
+    assert story.commands() == []
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("no"), RuntimeError("a mistake of ours")])
+def test_what_fails_beside_the_sweep_is_logged(story, monkeypatch, failure):
+    def fails(*_):
+        raise failure
+
+    story.settings = settings(None, CERTIFICATE_AUTHORITY="https://127.0.0.1:1/sign")
+    story.socket.line.settings = story.settings
+    story.ask()
+    monkeypatch.setattr(type(story.stores.certificate_requests), "claim", fails)
+
+    with capture_logs() as logged:
+        sweep(story.sequel(NOON_MS + LEFT_MS))
+        for thread in threading.enumerate():
+            if thread.daemon and "_process_apart" in thread.name:
+                thread.join(10)
+
+    [line] = [entry for entry in logged if entry["log_level"] == "error"]
+    assert line["event"] in {"certificate put off", "signing a certificate failed"}

@@ -78,7 +78,7 @@ def test_accepted_without_a_list_is_an_empty_one(desk, socket):
     assert lists(desk) == {CENTRAL: []}
 
 
-@pytest.mark.parametrize("end", ["callerror", "nonsense", "silence"])
+@pytest.mark.parametrize("end", ["callerror", "nonsense", "silence", "late nonsense"])
 def test_no_answer_leaves_the_list_as_it_was(desk, socket, end):
     tell(desk, socket, [ODD])
     desk.queue("GetInstalledCertificateIds", {"certificateType": CENTRAL})
@@ -90,6 +90,9 @@ def test_no_answer_leaves_the_list_as_it_was(desk, socket, end):
             socket.answer(call, {"status": "Perhaps"})
         case "silence":
             socket.expire(NOON_MS + 10**7)
+        case "late nonsense":
+            socket.expire(NOON_MS + 10**7)
+            socket.answer(call, {"status": 7}, NOON_MS + 10**7)
 
     assert lists(desk) == {CENTRAL: [ODD]}
 

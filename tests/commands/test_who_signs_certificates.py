@@ -174,6 +174,7 @@ class Asked(HTTPServer):
         self.status = 200
         self.answer = b""
         self.slowness_s = 0.0
+        self.drip_s = 0.0
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -184,7 +185,11 @@ class _Answer(BaseHTTPRequestHandler):
         try:
             self.send_response(self.server.status)
             self.end_headers()
-            self.wfile.write(self.server.answer)
+            for byte in self.server.answer if self.server.drip_s else ():
+                self.wfile.write(bytes([byte]))
+                time.sleep(self.server.drip_s)
+            if not self.server.drip_s:
+                self.wfile.write(self.server.answer)
         except OSError:  # whoever asked has gone
             pass
 
@@ -274,6 +279,14 @@ def test_a_server_that_does_not_sign_is_quoted(elsewhere, status, answer, proble
 
 def test_a_server_that_takes_too_long_is_given_up(elsewhere):
     elsewhere.slowness_s = 1.0
+    authority = remote(elsewhere, CERTIFICATE_AUTHORITY_TIMEOUT_S="0.2")
+
+    with pytest.raises(AuthorityFailure, match=r"did not answer within 0\.2 s"):
+        authority.sign(request(), NOON_MS)
+
+
+def test_a_server_that_answers_a_little_at_a_time_is_given_up(elsewhere):
+    elsewhere.answer, elsewhere.drip_s = b"x" * 20, 0.05
     authority = remote(elsewhere, CERTIFICATE_AUTHORITY_TIMEOUT_S="0.2")
 
     with pytest.raises(AuthorityFailure, match=r"did not answer within 0\.2 s"):
