@@ -116,9 +116,18 @@ def create_id_tags(api: Api) -> None:
             raise SystemExit(f"id tag {tag['id_tag']}: HTTP {status} {answer}")
 
 
-def register(api: Api, charge_point_id: str) -> str:
+def serial_of(number: int) -> str:
+    return f"SN{20_260_000 + number}"
+
+
+def register(api: Api, charge_point_id: str, serial_number: str = "") -> str:
     """Register a charge point, anew if need be; its AuthorizationKey in hex."""
-    wanted = {"id": charge_point_id, "security_profile": 1}
+    wanted = {
+        "id": charge_point_id,
+        "security_profile": 1,
+        # What its certificates name it by; what it says of itself would not do.
+        "serial_number": serial_number,
+    }
     status, answer = api.request("POST", "/charge-points", wanted)
     if status == HTTPStatus.CONFLICT:
         # Its key was shown once, to an earlier run: it gets a new one.
@@ -161,7 +170,7 @@ def charge_point_of(url: str, number: int, key: str, *, talkative: bool) -> Char
         vendor=make.vendor,
         model=make.model,
         firmware_version=make.firmware_version,
-        serial_number=f"SN{20_260_000 + number}",
+        serial_number=serial_of(number),
         connectors=make.connectors,
         rated_w=make.rated_w,
         meter_start_wh=1_000_000 + 173_000 * number,
@@ -202,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     create_id_tags(api)
     fleet = []
     for number in range(1, wanted.count + 1):
-        key = register(api, identity(number))
+        key = register(api, identity(number), serial_of(number))
         charge_point = charge_point_of(wanted.url, number, key, talkative=wanted.talkative)
         fleet.append((charge_point, scenario_of(number)))
     print(f"{len(fleet)} charge points registered at {wanted.api}; starting", flush=True)

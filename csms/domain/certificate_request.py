@@ -1,7 +1,7 @@
 """What a charge point asks to have signed (SignCertificate), and what an authority makes of it
 (security white paper, A02, A03; A00.FR.501 to 512)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -16,6 +16,7 @@ from csms.domain.certificate_authority import PublicKey, is_strong
 from csms.domain.certificate_facts import CertificateFacts, common_name, facts_of, organisation
 from csms.domain.certificates import has_signed
 from csms.domain.charge_point import ChargePoint
+from csms.domain.client_certificates import common_names
 
 CSR_MAX = 5_500
 CHAIN_MAX = 10_000
@@ -62,12 +63,13 @@ class UnusableChain(ValueError):
 class ExpectedSubject:
     """What may stand in the certificate of a charge point.
 
-    common_names: one at least; the first is what we set ourselves. organisation: "" where nobody
-    knows it.
+    common_names: the first is what we set ourselves. organisation: "" where nobody knows it.
+    claimed: serial numbers that the charge point says are its own.
     """
 
     common_names: tuple[str, ...]
     organisation: str = ""
+    claimed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +83,20 @@ class CertificateRequest:
     organisation: str
 
 
-def known_serial_numbers(record: ChargePoint) -> tuple[str, ...]:
-    """The one an operator entered, else what the charge point says of itself."""
-    if record.serial_number:
-        return (record.serial_number,)
-    told = (record.facts.get(name, "").strip() for name in _SERIAL_FACTS)
-    return tuple(dict.fromkeys(serial for serial in told if serial))
-
-
-_SERIAL_FACTS = ("chargePointSerialNumber", "chargeBoxSerialNumber")
-
-
 def expected_subject(
     record: ChargePoint, rule: CommonNameRule, organisation: str | None
 ) -> ExpectedSubject:
-    """The CN is the serial number, the id, or either (quirk 36). Where no serial number is known
-    the id stands for it."""
-    serials, ids = known_serial_numbers(record), (record.charge_point_id,)
-    names: Mapping[CommonNameRule, tuple[str, ...]] = {
-        CommonNameRule.SERIAL: serials or ids,
-        CommonNameRule.ID: ids,
-        CommonNameRule.EITHER: tuple(dict.fromkeys((*serials, *ids))),
-    }
-    return ExpectedSubject(names[rule], organisation or "")
+    """What the door will ask for: the serial number that an operator entered, the id, or either.
+
+    What the charge point says of its serial number in its boot is not enough: it may be another's.
+    """
+    told = (record.facts.get(name, "").strip() for name in _SERIAL_FACTS)
+    claimed = tuple(serial for serial in told if serial)
+    return ExpectedSubject(common_names(record, rule), organisation or "", claimed)
+
+
+_SERIAL_FACTS = ("chargePointSerialNumber", "chargeBoxSerialNumber")
+_ENTER_IT = "enter it as its serial number if that is right"
 
 
 def judge_request(text: str, expected: ExpectedSubject, rule: SubjectRule) -> CertificateRequest:
@@ -131,10 +124,13 @@ def judge_request(text: str, expected: ExpectedSubject, rule: SubjectRule) -> Ce
         )
     if not is_signed:
         raise UnacceptableRequest("the signature of the CSR is not that of its key")
+    if not expected.common_names:
+        hint = f" (it says {expected.claimed[0]})" if expected.claimed else ""
+        raise UnacceptableRequest(f"no serial number is entered for it{hint}, which the CN must be")
     name, named_organisation = expected.common_names[0], expected.organisation
     if rule is not SubjectRule.IGNORE:
         is_strict = rule is SubjectRule.STRICT
-        name = _expected_name(asked_name, expected.common_names, is_strict=is_strict)
+        name = _expected_name(asked_name, expected, is_strict=is_strict)
         named_organisation = _expected_organisation(
             asked_organisation, expected.organisation, is_strict=is_strict
         )
@@ -143,13 +139,15 @@ def judge_request(text: str, expected: ExpectedSubject, rule: SubjectRule) -> Ce
     return CertificateRequest(text, key, _key_words(key), name, named_organisation)
 
 
-def _expected_name(asked: str, names: Sequence[str], *, is_strict: bool) -> str:
+def _expected_name(asked: str, expected: ExpectedSubject, *, is_strict: bool) -> str:
+    names = expected.common_names
     if not asked and not is_strict:
         return names[0]
     for name in names:
         if name.casefold() == asked.strip().casefold():
             return name
-    raise UnacceptableRequest(f"its CN is {_quoted(asked)} and must be {' or '.join(names)}")
+    hint = f"; {_ENTER_IT}" if asked.strip() in expected.claimed else ""
+    raise UnacceptableRequest(f"its CN is {_quoted(asked)} and must be {' or '.join(names)}{hint}")
 
 
 def _expected_organisation(asked: str, wanted: str, *, is_strict: bool) -> str:

@@ -59,7 +59,7 @@ class ChargePoint:
 
     facts: BootNotification.req's fields by their OCPP names, as sent.
     retry_interval_s: answered with Pending or Rejected; None takes the system's default.
-    serial_number: entered by an operator, "" takes what its boot says; client certificates name it.
+    serial_number: as an operator entered it; client certificates name it.
     pending_security_profile: a higher one with which it may come as well, since it was told to;
     with the first success it takes the place of security_profile (white paper, A05).
     client_certificate: the one with which it came last.

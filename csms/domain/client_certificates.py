@@ -134,7 +134,7 @@ def check_client_certificate(
 
     is_own: True where it was issued for this charge point, whatever names it has; False where it
     was issued for another one, which may have claimed this one's serial number, or where this one
-    refused it; None where nobody knows. Raises CertificateRefused.
+    refused it or has used a newer one; None where nobody knows. Raises CertificateRefused.
     """
     try:
         chain = [x509.load_der_x509_certificate(der) for der in presented.chain]
@@ -163,7 +163,8 @@ def check_client_certificate(
         return facts
     if is_own is False:
         raise CertificateRefused(
-            CertificateProblem.OTHER_NAME, "The client certificate was not issued for it."
+            CertificateProblem.OTHER_NAME,
+            "The client certificate was not issued for it, or a newer one has replaced it.",
         )
     if trust.organisation.casefold() not in facts.organisation.casefold():
         raise CertificateRefused(

@@ -11,7 +11,9 @@ from csms.state.link import Command, Link, Script
 from csms.state.pages import pairs
 from csms.state.security_events import SecurityEvents
 
-KEPT_PER_CHARGE_POINT = 20
+# So many that none is forgotten while it is valid: of one that is not known only its names would be
+# looked at.
+KEPT_PER_CHARGE_POINT = 200
 
 _ISSUE = Script(
     "issue-certificate",
@@ -51,28 +53,18 @@ _USE = Script(
     -- Answers what it was before, and the fingerprints of those it supersedes.
     local was = redis.call('HGET', KEYS[1], 'state')
     if not was then return {''} end
-    if was == 'rejected' then return {was} end
+    if was == 'rejected' or was == 'superseded' then return {was} end
     redis.call('HSET', KEYS[1], 'last_used_at_ms', ARGV[2])
     if was == 'active' then return {was} end
-    local mine = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
-    local rows = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-    local superseded, newer = {}, false
-    for i = 1, #rows, 2 do
-      if rows[i] ~= ARGV[1] then
-        local state = redis.call('HGET', ARGV[3] .. rows[i], 'state')
-        if tonumber(rows[i + 1]) > mine then
-          newer = newer or state == 'active'
-        elseif state ~= 'rejected' and state ~= 'superseded' then
-          superseded[#superseded + 1] = rows[i]
-        end
-      end
-    end
-    -- An older one that comes back, since the charge point fell back to it, does not replace the
-    -- newer one.
-    if newer then return {was} end
     redis.call('HSET', KEYS[1], 'state', 'active', 'used_at_ms', ARGV[2])
-    for _, other in ipairs(superseded) do
-      redis.call('HSET', ARGV[3] .. other, 'state', 'superseded')
+    local mine = redis.call('ZSCORE', KEYS[2], ARGV[1])
+    local superseded = {}
+    for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', mine)) do
+      local state = redis.call('HGET', ARGV[3] .. other, 'state')
+      if other ~= ARGV[1] and state ~= 'rejected' and state ~= 'superseded' then
+        redis.call('HSET', ARGV[3] .. other, 'state', 'superseded')
+        superseded[#superseded + 1] = other
+      end
     end
     return {was, ARGV[1], unpack(superseded)}
     """,
@@ -136,8 +128,8 @@ class Certificates:
         """A charge point has come in with this certificate, which makes it the one in force and
         those before it superseded. May be repeated.
 
-        fingerprint: SHA-256 in hex. False for one that was not signed for this charge point, or
-        that it had not taken: whoever signed it elsewhere answers for it.
+        fingerprint: SHA-256 in hex. False for one that was not signed here for this charge point,
+        that it had not taken, or that a newer one has replaced.
         """
         fingerprint = fingerprint.casefold()
         was, *rows = self._link.run(
@@ -150,7 +142,7 @@ class Certificates:
         )
         if rows:
             self._put_in_force(charge_point_id, fingerprint, rows[1:], now_ms)
-        return bool(was) and was != CertificateState.REJECTED
+        return was in {CertificateState.ISSUED, CertificateState.PENDING, CertificateState.ACTIVE}
 
     def _put_in_force(
         self, charge_point_id: str, fingerprint: str, superseded: Sequence[str], now_ms: int

@@ -45,6 +45,9 @@ SESSION_COOKIES = frozenset({"csms", "__Host-csms"})
 Serve = Callable[[ChargePoint, UpgradeRequest, WebSocket], None]
 
 
+_OVER = frozenset({CertificateState.REJECTED, CertificateState.SUPERSEDED})
+
+
 class Door:
     """serve: what is done with an admitted socket. client_roots: those that client certificates may
     lead to, as they are now."""
@@ -106,8 +109,8 @@ class Door:
         return Admission(subprotocol, lambda ws: self._serve(record, request, ws))
 
     def _is_own(self, record: ChargePoint, request: UpgradeRequest) -> bool | None:
-        """Whether the certificate shown was issued for this charge point, which did not refuse it;
-        None where it was not issued through us."""
+        """Whether the certificate shown was issued for this charge point, which neither refused it
+        nor has used a newer one; None where it was not issued through us."""
         if request.client_certificate is None:
             return None
         fingerprint = request.client_certificate.fingerprint
@@ -115,8 +118,8 @@ class Door:
         if owner is None:
             return None
         kept = self._stores.certificates.find(owner, fingerprint)
-        was_refused = kept is not None and kept.state is CertificateState.REJECTED
-        return owner == record.charge_point_id and not was_refused
+        is_over = kept is not None and kept.state in _OVER
+        return owner == record.charge_point_id and not is_over
 
     def _trust(self) -> ClientTrust:
         settings = self._settings

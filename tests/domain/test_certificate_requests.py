@@ -143,30 +143,41 @@ def test_a_name_too_long_for_a_certificate_is_refused():
         judge_request(csr(), ExpectedSubject(("x" * 65,)), FILL)
 
 
-TOLD = {"chargePointSerialNumber": " SN-1 ", "chargeBoxSerialNumber": "BOX-1"}
+TOLD = {"chargePointSerialNumber": " SN-1 ", "chargeBoxSerialNumber": ""}
 
 
 @pytest.mark.parametrize(
-    ("rule", "entered", "facts", "names"),
+    ("rule", "entered", "names"),
     [
-        ("serial", "", TOLD, ("SN-1", "BOX-1")),
-        ("serial", "SN-9", TOLD, ("SN-9",)),
-        ("serial", "", {}, ("CP001",)),
-        ("serial", "", {"chargePointSerialNumber": " "}, ("CP001",)),
-        ("id", "SN-9", TOLD, ("CP001",)),
-        ("either", "", TOLD, ("SN-1", "BOX-1", "CP001")),
-        ("either", "CP001", TOLD, ("CP001",)),
-        ("either", "", {}, ("CP001",)),
+        ("serial", "", ()),
+        ("serial", "SN-9", ("SN-9",)),
+        ("id", "SN-9", ("CP001",)),
+        ("either", "", ("CP001",)),
+        ("either", "SN-9", ("SN-9", "CP001")),
     ],
 )
-def test_the_name_is_the_serial_number_or_the_id_by_setting(rule, entered, facts, names):
-    """Quirk 36. What an operator entered outweighs what the charge point says of itself."""
-    record = replace(CP001, serial_number=entered, facts=facts)
+def test_the_name_is_the_serial_number_or_the_id_by_setting(rule, entered, names):
+    """Quirk 36. What the charge point says of itself may be another's serial number."""
+    record = replace(CP001, serial_number=entered, facts=TOLD)
 
     expected = expected_subject(record, CommonNameRule(rule), None)
 
-    assert expected == ExpectedSubject(names, "")
+    assert expected == ExpectedSubject(names, "", ("SN-1",))
     assert expected_subject(record, CommonNameRule(rule), "Nordwerk").organisation == "Nordwerk"
+
+
+@pytest.mark.parametrize(
+    ("names", "claimed", "asked", "problem"),
+    [
+        (("CP001",), ("SN-1",), "SN-1", "must be CP001; enter it as its serial number if"),
+        (("CP001",), ("SN-2",), "SN-1", "must be CP001$"),
+        ((), ("SN-1",), "SN-1", r"no serial number is entered for it \(it says SN-1\)"),
+        ((), (), None, "no serial number is entered for it, which"),
+    ],
+)
+def test_a_serial_number_nobody_entered_is_refused_with_what_to_do(names, claimed, asked, problem):
+    with pytest.raises(UnacceptableRequest, match=problem):
+        judge_request(csr(common_name=asked), ExpectedSubject(names, "", claimed), FILL)
 
 
 ROOT = make_root(

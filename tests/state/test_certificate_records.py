@@ -83,12 +83,12 @@ def test_further_uses_change_nothing_but_their_time(certificates, stores):
     assert [kept.event.event_type for kept in events] == ["CertificateUsed"]
 
 
-def test_an_older_one_that_comes_back_does_not_replace_the_newer_one(certificates):
-    """A charge point that can't use its new certificate falls back."""
+def test_an_older_one_that_comes_back_is_over(certificates):
+    """A02: it stays valid until the newer one was used, and no longer."""
     issue(certificates, 0, 1)
     use(certificates, 1)
 
-    assert use(certificates, 0)
+    assert not use(certificates, 0)
 
     assert states(certificates) == ["superseded", "active"]
 

@@ -220,6 +220,18 @@ def test_a_certificate_that_it_has_refused_is_bound_to_nothing(stores, door):
     assert isinstance(knock(door, secure=True, certificate="another's certificate"), Refusal)
 
 
+def test_a_certificate_is_over_once_a_newer_one_was_used(stores, door):
+    """A02: it stays valid until then, since the newer one may be installed for later."""
+    stores.charge_points.create(replace(SECURED, security_profile=3))
+    for at_ms, name in enumerate(("its certificate", "another's certificate")):
+        facts = facts_of(CERTIFICATES[name].certificate)
+        stores.certificates.issue("CP001", facts, "request", at_ms)
+        assert isinstance(knock(door, secure=True, certificate=name), Admission)
+
+    assert isinstance(knock(door, secure=True, certificate="another's certificate"), Admission)
+    assert isinstance(knock(door, secure=True, certificate="its certificate"), Refusal)
+
+
 SHOWN = {
     0: {},
     1: {"credentials": "its credentials"},

@@ -101,8 +101,8 @@ class ChargePointSettingsSchema(Schema):
     serial_number = Text(
         SERIAL_NUMBER_MAX,
         metadata={
-            "description": "The CN of its client certificates. Empty: what its BootNotification "
-            "says; enter it where a charge point must not be able to claim another's."
+            "description": "What its client certificates name it by. What it says in its boot is "
+            "not taken for it, as it may be another's."
         },
     )
 
