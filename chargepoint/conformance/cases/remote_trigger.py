@@ -56,9 +56,8 @@ def _triggered(tool: Tool, asked: Payload, send: Callable[[], Any]) -> None:
         tool.has(name, value)
     tool.answer({"status": "Accepted"})
     tool.settled(command, {"status": "Accepted"})
-    command_id = tool.field("id")
     send()
-    tool.look("triggered", f"/commands/{command_id}")
+    tool.look("triggered", f"/commands/{tool.command_id}", until=lambda shown: shown["triggered"])
     tool.has("triggered.0.action", asked["requestedMessage"])
 
 

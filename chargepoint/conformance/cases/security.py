@@ -391,20 +391,21 @@ def _signed(tool: Tool, kind: KeyKind, status: str, *, common_name: str = "") ->
 
 def _check_issued(tool: Tool, identity: Identity, state: str) -> None:
     """What the books say of a certificate that was signed for the charge point."""
-    leaf = read_chain(identity.chain)[0]
-    fingerprint = leaf.fingerprint(hashes.SHA256()).hex()
+    _check_book(tool, "issued", read_chain(identity.chain)[0], "state", state)
+
+
+def _check_book(
+    tool: Tool, book: str, certificate: x509.Certificate, field: str, value: str
+) -> None:
+    """A field of what one of the books, `issued` or `installations`, says of a certificate."""
+    fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
 
     def pick(whole: Any) -> Payload:
-        found = [one for one in whole["issued"] if one["fingerprint"] == fingerprint]
+        found = [one for one in whole[book] if one["fingerprint"] == fingerprint]
         return dict(found[0]) if found else {}
 
-    tool.look_below(
-        "issued certificate",
-        "/certificates",
-        pick,
-        until=lambda record: record.get("state") == state,
-    )
-    tool.has("state", state)
+    tool.look_below(book, "/certificates", pick, until=lambda record: record.get(field) == value)
+    tool.has(field, value)
 
 
 def _install(tool: Tool, kind: str, status: str) -> x509.Certificate:
@@ -415,14 +416,8 @@ def _install(tool: Tool, kind: str, status: str) -> x509.Certificate:
     )
     tool.has("certificateType", kind)
     tool.has("certificate", pem(root))
-    tool.look_below(
-        "installation",
-        "/certificates",
-        lambda whole: dict(whole["installations"][0]),
-        until=lambda newest: newest["status"] == status,
-    )
+    _check_book(tool, "installations", root, "status", status)
     tool.has("certificate_type", kind)
-    tool.has("status", status)
     return root
 
 

@@ -104,6 +104,13 @@ def composite_schedule(tool: Tool) -> None:
     tool.has("chargingRateUnit", UNIT)
     tool.answer(answer)
     tool.ended(command)
+    # Beside our own reckoning, what the charge point says.
+    question = "&".join(f"{name}={value}" for name, value in wished.items())
+    tool.look_below(
+        "composite schedule",
+        f"/composite-schedule?{question}",
+        until=lambda shown: shown["answer"] is not None,
+    )
     tool.has("answer.payload", answer)
     tool.has("reported.charging_rate_unit", UNIT)
     tool.has("reported.periods.0.limit", LIMIT)

@@ -41,7 +41,7 @@ def _steps(name: str, count: int) -> Sequence[str]:
 
 def _install(nth: int, other: str) -> Sequence[Mutation]:
     """Of the nth root that is sent, and its record."""
-    step, record = _nth(INSTALL, nth), _nth("installation", nth)
+    step, record = _nth(INSTALL, nth), _nth("installations", nth)
     return (
         put(step, "certificateType", other),
         put(step, "certificate", "-----BEGIN CERTIFICATE-----"),
@@ -181,7 +181,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     "TC_074_CSMS": (
         *_signed("RSA"),
         *_signed("EC", 2),
-        *(put(step, "state", "issued") for step in _steps("issued certificate", 5)),
+        *(put(step, "state", "issued") for step in _steps("issued", 5)),
     ),
     "TC_075_1_CSMS": (
         *_install(1, "CentralSystemRootCertificate"),
@@ -214,7 +214,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     ),
     "TC_077_CSMS": (
         *_signed("EC"),
-        put("issued certificate", "state", "pending"),
+        put("issued", "state", "pending"),
         put("security event", "type", "InvalidCentralSystemCertificate"),
         put("security event", "at", "2011-01-01T00:00:00Z"),
         *_refused("upgrade 2"),
@@ -247,7 +247,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         followed("ChangeConfiguration.req", "the end: no other CALL"),
         *_refused("upgrade 3"),
         *_signed("EC"),
-        put("issued certificate", "state", "issued"),
+        put("issued", "state", "issued"),
         *_raised("ChangeConfiguration.req 2", "Reset.req 2", "2"),
         *_refused("upgrade 6"),
         *(
@@ -270,7 +270,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     ),
     "TC_087_CSMS": (
         *_signed("EC"),
-        put("issued certificate", "state", "issued"),
+        put("issued", "state", "issued"),
         put("upgrade 2", "status", 101, fails="refused"),
         put("tls", "version", "TLSv1.1"),
         *_tls("tls"),

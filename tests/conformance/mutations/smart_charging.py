@@ -9,7 +9,7 @@ PROFILE = "csChargingProfiles"
 SCHEDULE = "csChargingProfiles.chargingSchedule"
 PERIOD = "csChargingProfiles.chargingSchedule.chargingSchedulePeriod.0"
 START = "RemoteStartTransaction.req"
-COMPOSITE = "GetCompositeSchedule.command"
+COMPOSITE = "composite schedule"
 LEFT = {"purpose": "TxProfile"}
 CLEAR = "ClearChargingProfile.req"
 
