@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test check lint types contracts coverage bench bench-check certify lock clean help
+.PHONY: run demo certs test check lint types contracts coverage bench bench-check certify lock clean help
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -13,6 +13,9 @@ run: $(VENV)/installed ## Start everything; Ctrl-C stops it
 
 demo: $(VENV)/installed ## Start everything with 20 virtual charge points
 	@exec $(BIN)/python -m csms.local --demo 20
+
+certs: $(VENV)/installed ## Make certificates for TLS under var/certs, which make run then uses
+	@$(BIN)/python -m csms.development_certificates
 
 test: $(VENV)/installed-dev ## All tests
 	$(BIN)/python -m pytest

@@ -2,21 +2,31 @@
 
 import argparse
 
+from gevent.ssl import SSLContext
+
 from chargepoint.charge_point import ChargePoint
 from chargepoint.options import Options
 from chargepoint.running import line_printer, run
 from chargepoint.scenarios import SCENARIOS, Scenario
+from chargepoint.wire import client_context
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one or many charge points with one scenario until stopped."""
-    wanted = _parser().parse_args(arguments)
+    parser = _parser()
+    wanted = parser.parse_args(arguments)
     options = Options(connectors=wanted.connectors, password_form=wanted.password_form)
     if wanted.count:
         names = [f"{wanted.prefix}-{number:03d}" for number in range(1, wanted.count + 1)]
     else:
         names = [wanted.id]
     scenario: Scenario = SCENARIOS[wanted.scenario]
+    ssl_context: SSLContext | None = None
+    if wanted.ca or wanted.certificate:
+        try:
+            ssl_context = client_context(wanted.ca, wanted.certificate, wanted.key_file)
+        except OSError as error:
+            parser.error(f"--ca, --certificate and --key-file: {error}")
     fleet = [
         (
             ChargePoint(
@@ -24,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
                 name,
                 authorization_key=wanted.key,
                 options=options,
+                ssl_context=ssl_context,
                 say=line_printer(name),
             ),
             scenario,
@@ -42,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prefix", default="DEMO", help="of the identities with --count")
     parser.add_argument("--key", help="AuthorizationKey in hex, or a password")
     parser.add_argument("--password-form", choices=("raw", "hex"), default="raw")
+    parser.add_argument("--ca", help="file with the roots that the server's certificate leads to")
+    parser.add_argument("--certificate", help="file with a client certificate (security profile 3)")
+    parser.add_argument("--key-file", help="its key, unless it is in the same file")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="charging_day")
     parser.add_argument("--connectors", type=int, default=2)
     parser.add_argument("--duration", type=float, help="seconds; default: until a signal")

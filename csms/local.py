@@ -21,6 +21,7 @@ from honcho.printer import Printer
 
 from csms.clock import now_ms
 from csms.config import Settings
+from csms.development_certificates import DevelopmentFiles
 from csms.errors import ConfigurationError, CSMSError
 from csms.state.accounts import Accounts, User
 from csms.state.embedded import EmbeddedStore
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGHUP, _interrupt)
     try:
         _make_secrets(environ, var)
+        _take_certificates(environ)
         if demo_count:
             environ.setdefault("CSMS_API_KEY", secrets.token_urlsafe(24))
         with _store(environ, var / "store"):
@@ -71,6 +73,14 @@ def _make_secrets(environ: dict[str, str], var: Path) -> None:
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_hex(32))
         environ[variable] = path.read_text().strip()
+
+
+def _take_certificates(environ: dict[str, str]) -> None:
+    """Those of `make certs`, where they are and no others are set."""
+    if environ.get("TLS_CERTIFICATES"):
+        return
+    for variable, value in DevelopmentFiles.in_var(environ.get("CSMS_VAR")).environment().items():
+        environ[variable] = environ.get(variable) or value
 
 
 @contextmanager
@@ -129,6 +139,11 @@ def _say_where(settings: Settings, first_login: tuple[str, str] | None) -> None:
         "/<charge point id>",
         f"  API             http://localhost:{settings.port}/api/v1   (described at /api/docs)",
     ]
+    for port in settings.tls_ports:
+        lines.append(
+            f"  With TLS        wss://<this machine>:{port.port}{settings.ocpp_path}"
+            f"/<charge point id>   (client certificate: {port.client_certificates})"
+        )
     if first_login is not None:
         password, api_key = first_login
         lines += [

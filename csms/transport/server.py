@@ -7,12 +7,13 @@ import errno
 import hashlib
 import logging
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from socket import MSG_PEEK, SHUT_RD, SHUT_RDWR
+from socket import IPPROTO_TCP, MSG_PEEK, SHUT_RD, SHUT_RDWR
 from ssl import SSLContext, SSLWantReadError
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -49,6 +50,7 @@ _HTTP_CONNECTIONS = 1024
 
 # What the application would believe.
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO")
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _CHUNK_BYTES = 65_536
 _BODY_RATE_BYTES = 1_048_576
 _ACCEPT_PAUSE_S = 0.5
@@ -428,6 +430,10 @@ class _Handshake:
         )
         try:
             secured.do_handshake()
+            if _QUICKACK is not None:
+                # Acknowledge its last message at once: many clients wait for that with their
+                # request, and we have nothing to say that would carry it.
+                secured.setsockopt(IPPROTO_TCP, _QUICKACK, 1)
         except BaseException:
             secured.close()
             raise

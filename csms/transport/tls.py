@@ -187,6 +187,10 @@ class TLSFiles:
         context.set_ciphers(":".join((*SUITES, _STRENGTH)))
         context.options |= OP_NO_COMPRESSION | OP_NO_RENEGOTIATION | OP_CIPHER_SERVER_PREFERENCE
         context.set_alpn_protocols(["http/1.1"])
+        # TLS 1.3 would send tickets after the handshake. No other process could take one, every
+        # client certificate is to be looked at anew, and there are clients that stumble over what
+        # comes while they send their request.
+        context.num_tickets = 0
         for files in self._certificate_files:
             try:
                 context.load_cert_chain(files.certificate, files.key)

@@ -235,6 +235,14 @@ def test_tls_1_3_is_spoken(start, trust):
     upgrade(secured)
 
 
+def test_tls_1_3_sends_no_ticket(start, trust):
+    """There are clients that stumble over what comes while they send their request."""
+    secured = upgrade(connect(start().none, trust()))
+
+    assert said_back(secured, b"so that a ticket would have been read") != b""
+    assert not secured.session.has_ticket
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 @pytest.mark.parametrize("version", [TLSVersion.TLSv1, TLSVersion.TLSv1_1])
 def test_what_is_older_than_tls_1_2_is_refused(start, trust, version):
