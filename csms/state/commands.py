@@ -318,6 +318,17 @@ class Commands:
         fields = pairs(self._link.call("HGETALL", keys.command(charge_point_id, command_id)))
         return _command(charge_point_id, command_id, fields) if fields else None
 
+    def look(self, charge_point_id: str, command_id: str) -> tuple[Command | None, bool]:
+        """The command, and whether it is over in every respect: it has its end, and what follows
+        from that is done."""
+        reply, due_at_ms = self._link.batch(
+            ("HGETALL", keys.command(charge_point_id, command_id)),
+            ("ZSCORE", keys.COMMANDS_DUE, command_id),
+        )
+        fields = pairs(reply)
+        command = _command(charge_point_id, command_id, fields) if fields else None
+        return command, command is not None and is_final(command) and due_at_ms is None
+
     def get(self, command_id: str) -> Command:
         """Raises NotFound, also for one that is no longer kept."""
         owner = self.owner(command_id)

@@ -244,3 +244,26 @@ def test_a_long_list_is_kept_short_once_what_follows_from_it_is_done(desk, socke
     kept = desk.look(command)
     assert kept.payload_cut
     assert len(kept.payload["localAuthorizationList"]) == 20
+
+
+def test_a_command_is_over_when_what_follows_from_it_is_done(desk, socket):
+    command = desk.queue("Reset")
+    looks = []
+    call = socket.next()
+
+    def look(*_):
+        return desk.stores.commands.look("CP001", command.command_id)
+
+    follow_ups = {"Reset": (lambda *_: looks.append(look()),)}
+    object.__setattr__(socket.delivery, "sequels", sequels(desk, follow_ups=follow_ups))
+    before = look()
+    socket.answer(call, {"status": "Accepted"})
+
+    assert (before[0].state, before[1]) == (CommandState.SENT, False)
+    [(during, was_over)] = looks
+    assert (during.state, was_over) == (CommandState.ANSWERED, False)
+    assert look() == (during, True)
+
+
+def test_a_command_that_is_not_kept_is_not_over(desk):
+    assert desk.stores.commands.look("CP001", "gone") == (None, False)

@@ -21,6 +21,7 @@ def settle_next(around, epoch, state, **result):
     while taken is None and time.monotonic() < deadline:
         taken, _ = commands.take("CP001", epoch, "u1", clock.now_ms())
     commands.settle("CP001", taken.command_id, state, clock.now_ms(), **result)
+    commands.no_longer_due(taken.command_id)
     around.parts.waiting.wake(taken.command_id)
 
 

@@ -68,6 +68,7 @@ def settle(stores, transfer_id, answer=None, error=None):
     state = CommandState.ANSWERED if error is None else CommandState.REFUSED
     stores.link.call("HSET", f"csms:{{CP001}}:command:{transfer_id}", "state", "sent")
     stores.commands.settle("CP001", transfer_id, state, clock.now_ms(), answer=answer, error=error)
+    stores.commands.no_longer_due(transfer_id)
 
 
 @pytest.fixture

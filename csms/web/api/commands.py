@@ -179,14 +179,16 @@ def queue_command(
 
 
 def wait_for_end(given: WebParts, command: Command, wait_s: float) -> Command:
-    """The command as it is at its end, after wait_s, or when this process must end."""
+    """The command as it is at its end, with all that follows from it done, so that whoever reads
+    other records next finds them changed; or after wait_s, or when this process must end."""
     commands = given.stores.commands
     latest = command
 
     def has_ended() -> bool:
         nonlocal latest
-        latest = commands.find(command.charge_point_id, command.command_id) or latest
-        return latest.state in FINAL_STATES or given.is_draining()
+        found, is_over = commands.look(command.charge_point_id, command.command_id)
+        latest = found or latest
+        return is_over or given.is_draining()
 
     given.waiting.wait(command.command_id, wait_s, has_ended)
     if latest.state not in FINAL_STATES:
