@@ -165,6 +165,7 @@ class SettingsSchema(Schema):
     header_timeout_s = _float("HEADER_TIMEOUT_S", 10.0, 0.1, 600)
     max_connections = _int("MAX_CONNECTIONS", 10_000, 1, 1_000_000)
     max_connections_per_address = _int("MAX_CONNECTIONS_PER_ADDRESS", 0, 0, 1_000_000)
+    failed_attempts_per_minute = _int("FAILED_ATTEMPTS_PER_MINUTE", 10, 0, 10_000)
     max_message_bytes = _int("MAX_MESSAGE_BYTES", 1_048_576, 65_536, 16_777_216)
     nominal_voltage_v = _float("NOMINAL_VOLTAGE_V", 230.0, 50, 1_000)
     message_log_length = _int("MESSAGE_LOG_LENGTH", 200, 1, 100_000)
@@ -232,6 +233,7 @@ class Settings:
     header_timeout_s: float
     max_connections: int
     max_connections_per_address: int
+    failed_attempts_per_minute: int
     max_message_bytes: int
     nominal_voltage_v: float
     message_log_length: int

@@ -33,6 +33,7 @@ class RefusalReason(StrEnum):
     CERTIFICATE_WEAK = CertificateProblem.WEAK.value
     CERTIFICATE_OTHER_ORGANISATION = CertificateProblem.OTHER_ORGANISATION.value
     CERTIFICATE_OTHER_NAME = CertificateProblem.OTHER_NAME.value
+    TOO_MANY_ATTEMPTS = "too many wrong credentials"
     NO_SUBPROTOCOL = "no common subprotocol"
     FROM_A_BROWSER = "sent by a web page"
     AT_CAPACITY = "over capacity or draining"
@@ -56,10 +57,14 @@ IMPOSTURES = frozenset(
 
 
 class HandshakeRefused(Exception):
-    """status: the HTTP status; explanation: one sentence for whoever set up the charge point."""
+    """status: the HTTP status; explanation: one sentence for whoever set up the charge point;
+    retry_after_s: 0 where it does not matter when it comes back."""
 
-    def __init__(self, status: int, reason: RefusalReason, explanation: str) -> None:
+    def __init__(
+        self, status: int, reason: RefusalReason, explanation: str, retry_after_s: int = 0
+    ) -> None:
         super().__init__(explanation)
+        self.retry_after_s = retry_after_s
         self.status = status
         self.reason = reason
         self.explanation = explanation

@@ -204,6 +204,7 @@ class ChargePoints:
                 "DEL",
                 keys.configuration(charge_point_id),
                 keys.connectors(charge_point_id),
+                keys.failures_of(charge_point_id),
                 keys.readings(charge_point_id),
                 keys.local_list(charge_point_id),
                 keys.local_list_entries(charge_point_id),

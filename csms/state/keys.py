@@ -190,6 +190,15 @@ def certificate_installations(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:certificate-installations"
 
 
+def failures(charge_point_id: str, remote_address: str) -> str:
+    """Failed attempts to log in, as a bucket."""
+    return f"csms:{{{charge_point_id}}}:failures:{_digest(remote_address)}"
+
+
+def failures_of(charge_point_id: str) -> str:
+    return f"csms:{{{charge_point_id}}}:failures"
+
+
 CHARGE_POINTS = "csms:charge-points"
 CHARGE_POINT_IDS = "csms:charge-point-ids"
 CHARGING_PROFILE_TEMPLATES = "csms:charging-profile-templates"
@@ -250,6 +259,10 @@ def connectors_in(status: str) -> str:
 
 def energy_of_day(day: str) -> str:
     return f"csms:energy:{day}"
+
+
+def failures_from(remote_address: str) -> str:
+    return f"csms:failures:{_digest(remote_address)}"
 
 
 def refusal(digest: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from csms.state.attempts import FailedAttempts
 from csms.state.certificate_requests import CertificateRequests
 from csms.state.certificates import Certificates
 from csms.state.charge_points import ChargePoints
@@ -36,6 +37,7 @@ class Stores:
     commands: Commands
     configurations: Configurations
     events: Events
+    failed_attempts: FailedAttempts
     changed: ChangedChargePoints
     id_tags: IdTags
     local_lists: LocalLists
@@ -63,6 +65,7 @@ class Stores:
             commands=Commands(link),
             configurations=Configurations(link),
             events=Events(link),
+            failed_attempts=FailedAttempts(link),
             changed=ChangedChargePoints(),
             id_tags=IdTags(link),
             local_lists=LocalLists(link),

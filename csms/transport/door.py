@@ -8,6 +8,7 @@ from cryptography import x509
 from csms import metrics
 from csms.clock import now_ms
 from csms.config import Settings
+from csms.domain.attempts import AttemptLimits
 from csms.domain.certificate_request import CertificateState
 from csms.domain.charge_point import (
     Admission as AdmissionSetting,
@@ -64,6 +65,8 @@ class Door:
         self._serve = serve
         self._client_roots = client_roots
         self._pepper = settings.credential_pepper.encode()
+        per_minute = settings.failed_attempts_per_minute
+        self._attempt_limits = AttemptLimits.of(per_minute) if per_minute else None
 
     def __call__(self, request: UpgradeRequest) -> Refusal | Admission:
         presented_id = read_charge_point_id(request.path, self._settings.ocpp_path)
@@ -74,6 +77,8 @@ class Door:
             headers: tuple[tuple[str, str], ...] = ()
             if refused.status == 401:
                 headers = (("WWW-Authenticate", 'Basic realm="ocpp", charset="UTF-8"'),)
+            elif refused.retry_after_s:
+                headers = (("Retry-After", str(refused.retry_after_s)),)
             return Refusal(refused.status, refused.explanation, headers)
         except (StoreUnavailable, StoreRefused) as error:
             log.error("upgrade refused", reason=str(error))
@@ -100,13 +105,35 @@ class Door:
             is_own=self._is_own(record, request),
         )
         at_ms = now_ms()
-        recognised = recognise(record, caller, self._pepper, self._trust(), at_ms)
+        recognised = self._recognise(record, caller, request.remote_address, at_ms)
         subprotocol = choose_subprotocol(
             request.headers.get("sec-websocket-protocol"), assume=record.assume_ocpp16
         )
         record = self._note_success(record, recognised, at_ms)
         metrics.connections.labels("accepted").inc()
         return Admission(subprotocol, lambda ws: self._serve(record, request, ws))
+
+    def _recognise(
+        self, record: ChargePoint, caller: Caller, remote_address: str, at_ms: int
+    ) -> Recognised:
+        """Wrong credentials are counted; who has shown too many is not looked at for a while."""
+        limits, attempts = self._attempt_limits, self._stores.failed_attempts
+        if limits is not None and caller.authorization is not None:
+            failures = attempts.of(record.charge_point_id, remote_address)
+            wait_ms = limits.wait_ms(failures, at_ms)
+            if wait_ms:
+                raise HandshakeRefused(
+                    429,
+                    RefusalReason.TOO_MANY_ATTEMPTS,
+                    "Too many wrong credentials; come back later.",
+                    retry_after_s=-(-wait_ms // 1000),
+                )
+        try:
+            return recognise(record, caller, self._pepper, self._trust(), at_ms)
+        except HandshakeRefused as refused:
+            if limits is not None and refused.reason is RefusalReason.WRONG_CREDENTIALS:
+                attempts.count(record.charge_point_id, remote_address, limits, at_ms)
+            raise
 
     def _is_own(self, record: ChargePoint, request: UpgradeRequest) -> bool | None:
         """Whether the certificate shown was issued for this charge point, which neither refused it

@@ -64,12 +64,25 @@ def served():
 
 @pytest.fixture
 def door(stores, served):
-    settings = Settings.from_env({**ENVIRONMENT, "CPO_NAME": CPO})
     stores.charge_points.create(OTHER)
+    # The matrix below is not to be stopped half-way.
+    return new_door(stores, served, FAILED_ATTEMPTS_PER_MINUTE="0")
+
+
+def new_door(stores, served, **environ):
+    settings = Settings.from_env({**ENVIRONMENT, "CPO_NAME": CPO, **environ})
     return Door(stores, settings, lambda *facts: served.append(facts), lambda: ROOT.chain)
 
 
-def knock(door, *, secure=False, credentials="nothing", certificate="no certificate", path="CP001"):
+def knock(
+    door,
+    *,
+    secure=False,
+    credentials="nothing",
+    certificate="no certificate",
+    path="CP001",
+    address="192.0.2.7",
+):
     headers = {"sec-websocket-protocol": "ocpp1.6"}
     if CREDENTIALS[credentials] is not None:
         headers["authorization"] = CREDENTIALS[credentials]
@@ -79,7 +92,7 @@ def knock(door, *, secure=False, credentials="nothing", certificate="no certific
             path=f"/ocpp/{path}",
             query="",
             headers=headers,
-            remote_address="192.0.2.7",
+            remote_address=address,
             secure=secure,
             client_certificate=PresentedCertificate((shown.der,), False) if shown else None,
         )
@@ -297,3 +310,66 @@ def test_a_refused_subprotocol_is_no_success(stores, door):
 
     assert door(request).status == 400
     assert stores.charge_points.get("CP001").security_profile == 1
+
+
+# -- who tries again and again (B2)
+
+
+def test_wrong_keys_are_looked_at_ten_times_a_minute_by_all_processes_together(stores, served):
+    stores.charge_points.create(replace(SECURED, security_profile=1))
+    doors = [new_door(stores, served) for _ in range(2)]
+
+    answers = [knock(doors[n % 2], credentials="wrong key") for n in range(40)]
+
+    assert [answer.status for answer in answers] == [401] * 10 + [429] * 30
+    header, seconds = answers[-1].headers[0]
+    assert header == "Retry-After"
+    assert 1 <= int(seconds) <= 6
+    assert reasons(stores) == {
+        ("CP001", "wrong credentials"): 10,
+        ("CP001", "too many wrong credentials"): 30,
+    }
+
+
+def test_not_even_the_right_key_is_looked_at_where_too_many_were_wrong(stores, served):
+    """Or the limit would be none."""
+    stores.charge_points.create(replace(SECURED, security_profile=1))
+    door = new_door(stores, served)
+    for _ in range(10):
+        knock(door, credentials="wrong key")
+
+    assert knock(door, credentials="its credentials").status == 429
+    assert knock(door, credentials="nothing").status == 401  # which is no guess
+
+
+def test_a_charge_point_gets_in_from_its_usual_address_while_others_try(stores, served):
+    stores.charge_points.create(replace(SECURED, security_profile=1))
+    door = new_door(stores, served, FAILED_ATTEMPTS_PER_MINUTE="2")
+    stores.presences.connect("CP001", "process-1", 1, "198.51.100.1", secure=False)
+    for number in range(40):
+        knock(door, credentials="wrong key", address=f"192.0.2.{number}")
+
+    stranger = knock(door, credentials="its credentials", address="192.0.2.200")
+    usual = knock(door, credentials="its credentials", address="198.51.100.1")
+
+    assert stranger.status == 429
+    assert isinstance(usual, Admission)
+
+
+def test_other_charge_points_at_the_same_address_are_not_kept_out_by_one(stores, served):
+    stores.charge_points.create(replace(SECURED, security_profile=1))
+    stores.charge_points.create(OTHER)
+    door = new_door(stores, served)
+    for _ in range(20):
+        knock(door, credentials="wrong key")
+
+    assert isinstance(knock(door, credentials="another's credentials", path="CP002"), Admission)
+
+
+def test_the_right_key_is_never_counted(stores, served):
+    stores.charge_points.create(replace(SECURED, security_profile=1))
+    door = new_door(stores, served, FAILED_ATTEMPTS_PER_MINUTE="1")
+
+    answers = [knock(door, credentials="its credentials") for _ in range(20)]
+
+    assert all(isinstance(answer, Admission) for answer in answers)
