@@ -32,8 +32,9 @@ from csms.state.commands import NewCommand
 from csms.state.embedded import EmbeddedStore
 from csms.state.link import MultiplexedLink
 from csms.state.link_sync import SyncLink
+from csms.state.meter_values import Metered
 from csms.state.stores import Stores
-from csms.state.transactions import Metered, Start, Stop, started_commands, stopped_commands
+from csms.state.transactions import Start, Stop, started_commands, stopped_commands
 from workers.housekeeping import pack_closed
 
 PROCESS = "bench-0123456789ab"
@@ -186,7 +187,7 @@ class Fleet:
             reading = read_latest([value])
             register_wh = reading.energy_wh if reading and reading.energy_wh is not None else 0
             energy_wh = register_wh - meter_start_wh
-            stores.transactions.meter(
+            stores.meter_values.record(
                 name,
                 epoch,
                 Metered(connector_id, transaction_id, [value], (), energy_wh, value.at_ms, reading),

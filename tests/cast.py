@@ -143,12 +143,12 @@ class Line:
 
     def values_of(self, transaction_id):
         """The sampled values stored for a transaction, in order."""
-        stored = self.stores.transactions.meter_values(self.record.charge_point_id, transaction_id)
+        stored = self.stores.meter_values.of(self.record.charge_point_id, transaction_id)
         return [sample for value in stored for sample in value["sampled_value"]]
 
     def loose_values(self):
         """The sampled values stored outside any transaction, newest first."""
-        stored = self.stores.transactions.loose_meter_values(self.record.charge_point_id)
+        stored = self.stores.meter_values.loose(self.record.charge_point_id)
         return [sample for value in stored for sample in value["sampled_value"]]
 
     def energy_today_wh(self):

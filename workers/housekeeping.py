@@ -8,6 +8,7 @@ from csms.clock import now_ms
 from csms.config import Settings
 from csms.state import shared_clock
 from csms.state.link_sync import SyncLink
+from csms.state.meter_values import MeterValues
 from csms.state.repair import Repair
 from csms.state.transactions import Transactions
 
@@ -27,7 +28,8 @@ def run() -> None:
     try:
         shared_clock.follow(link)
         transactions = Transactions(link)
-        while pack_closed(transactions) == PER_STEP and time.monotonic() < until:
+        meter_values = MeterValues(link)
+        while pack_closed(meter_values) == PER_STEP and time.monotonic() < until:
             pass
         if settings.transaction_retention_days:
             before_ms = now_ms() - settings.transaction_retention_days * DAY_MS
@@ -38,12 +40,12 @@ def run() -> None:
         link.close()
 
 
-def pack_closed(transactions: Transactions) -> int:
+def pack_closed(meter_values: MeterValues) -> int:
     """Compress the meter values of some closed transactions; how many were."""
     packed = 0
-    for charge_point_id, transaction_id in transactions.unpacked(PER_STEP):
-        if transactions.pack(charge_point_id, transaction_id):
-            transactions.mark_packed(charge_point_id, transaction_id)
+    for charge_point_id, transaction_id in meter_values.unpacked(PER_STEP):
+        if meter_values.pack(charge_point_id, transaction_id):
+            meter_values.mark_packed(charge_point_id, transaction_id)
             packed += 1
     return packed
 

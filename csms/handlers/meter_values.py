@@ -8,7 +8,8 @@ from csms.domain.transaction import Metering, RunningTransaction, usable_transac
 from csms.handlers.context import CallContext
 from csms.handlers.sampled import with_instants
 from csms.protocol import confirmations, requests
-from csms.state.transactions import Metered, stopped_commands
+from csms.state.meter_values import Metered
+from csms.state.transactions import stopped_commands
 
 
 def handle(request: requests.MeterValues, context: CallContext) -> confirmations.Empty:
@@ -17,7 +18,7 @@ def handle(request: requests.MeterValues, context: CallContext) -> confirmations
     owned = context.owned
     metering = owned.metering
     if metering is None:
-        metering = context.stores.transactions.metering(owned.charge_point_id)
+        metering = context.stores.meter_values.metering(owned.charge_point_id)
         owned.metering = metering
     transaction_id = usable_transaction_id(request.transaction_id)
     running = metering.transaction(transaction_id, request.connector_id)
@@ -60,7 +61,7 @@ def _keep(
     if running is not None and reading is not None and reading.energy_wh is not None and of_session:
         energy_wh = running.energy_at(reading.energy_wh, reading.at_ms)
     shown = _to_be_shown(connector_id, reading, metering)
-    context.stores.transactions.meter(
+    context.stores.meter_values.record(
         context.charge_point_id,
         context.owned.epoch,
         Metered(
@@ -91,12 +92,12 @@ def _keep_closed(
     """Values that name a transaction which does not run: late ones, or of one that nobody knows."""
     stores, owned = context.stores, context.owned
     reading = read_latest(meter_values)
-    metered = stores.transactions.meter_closed(
+    metered = stores.meter_values.record_closed(
         owned.charge_point_id, owned.epoch, connector_id, transaction_id, meter_values, reading
     )
     shown = _to_be_shown(connector_id, reading, metering)
     if shown is not None:
-        stores.transactions.show(owned.charge_point_id, owned.epoch, connector_id, shown)
+        stores.meter_values.show(owned.charge_point_id, owned.epoch, connector_id, shown)
         metering.shown_at_ms[connector_id] = shown.at_ms
     if metered.is_known:
         # Packed already, perhaps: to be packed again.

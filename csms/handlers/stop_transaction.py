@@ -9,7 +9,8 @@ from csms.handlers.sampled import with_instants
 from csms.logs import get_logger
 from csms.protocol import confirmations, requests
 from csms.state import id_tags
-from csms.state.transactions import Metered, Stop, Stopped, stopped_commands
+from csms.state.meter_values import Metered
+from csms.state.transactions import Stop, Stopped, stopped_commands
 
 log = get_logger(__name__)
 
@@ -60,7 +61,7 @@ def _keep_loose(stop: Stop, context: CallContext) -> None:
     """The meter values of a stop that fits no transaction; which connector they are of it does not
     say."""
     if stop.transaction_data:
-        context.stores.transactions.meter(
+        context.stores.meter_values.record(
             context.charge_point_id,
             context.owned.epoch,
             Metered(0, None, (), stop.transaction_data, None, 0, None),

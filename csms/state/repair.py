@@ -14,6 +14,7 @@ from csms.state import id_tags, keys
 from csms.state.charge_points import ChargePoints, index_command, is_counted
 from csms.state.link import Command, Link
 from csms.state.reservations import Reservations
+from csms.state.transaction_members import owner_and_id
 from csms.state.transactions import Transactions, started_commands, stopped_commands
 
 RECENT = 20
@@ -160,7 +161,7 @@ class Repair:
         # The oldest first: those that have been open longest are the likeliest to be wrong.
         members = self._link.call("ZRANGE", keys.OPEN_TRANSACTIONS, 0, limit - 1)
         for member in members:
-            transaction_id, _, charge_point_id = member.partition("/")
+            charge_point_id, transaction_id = owner_and_id(member)
             found = self._transactions.find(charge_point_id, int(transaction_id))
             if found is None or found.state is not TransactionState.OPEN:
                 self._link.batch(*stopped_commands(charge_point_id, int(transaction_id)))

@@ -16,6 +16,7 @@ from csms.state.installed_certificates import InstalledCertificates
 from csms.state.link import Link
 from csms.state.local_lists import LocalLists
 from csms.state.messages import Messages
+from csms.state.meter_values import MeterValues
 from csms.state.overview import Overviews
 from csms.state.presence import Presences
 from csms.state.refusals import Refusals
@@ -43,6 +44,7 @@ class Stores:
     local_lists: LocalLists
     installed_certificates: InstalledCertificates
     messages: Messages
+    meter_values: MeterValues
     overviews: Overviews
     presences: Presences
     refusals: Refusals
@@ -71,6 +73,7 @@ class Stores:
             local_lists=LocalLists(link),
             installed_certificates=InstalledCertificates(link),
             messages=Messages(link, message_log_length),
+            meter_values=MeterValues(link),
             overviews=Overviews(link),
             presences=Presences(link),
             refusals=Refusals(link),

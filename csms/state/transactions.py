@@ -1,12 +1,9 @@
-"""Transactions and their meter values: each message stored once, whatever is sent again.
+"""Transactions: each start and each stop stored once, whatever is sent again.
 
-A start and a stop are one script each, idempotent by their natural key and fenced by the
-connection's epoch; meter values are written beside the fence, their content is their name. The
-indexes across charge points follow in commands that may be repeated; the sweep repairs them.
+They are one script each, idempotent by their natural key and fenced by the connection's epoch. The
+indexes across charge points follow in commands that may be repeated; the worker repairs them.
 """
 
-import base64
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,28 +11,25 @@ from typing import Any
 import orjson
 
 from csms.domain.authorization import ActiveTransaction, AuthorizationStatus
-from csms.domain.metering import MeterValue, Reading
+from csms.domain.metering import MeterValue
 from csms.domain.transaction import (
     TRANSACTION_ID_MAX,
-    Metering,
-    RunningTransaction,
     Transaction,
     TransactionState,
     first_transaction_id,
 )
-from csms.domain.values import frame_value
 from csms.errors import NotFound, StoreRefused
 from csms.state import keys
-from csms.state.fence import check, write_fenced
+from csms.state.fence import check
 from csms.state.id_tags import deactivate_command
 from csms.state.link import Argument, Command, Link, Reply, Script
-from csms.state.pages import Page, newest_first, pairs, scored
+from csms.state.meter_values import scored_members
+from csms.state.pages import Page, newest_first, pairs
 from csms.state.records import ALLOCATE
+from csms.state.transaction_members import member_of, owner_and_id
 
 ID_BLOCK = 50
-LOOSE_KEPT = 1_000
 ORPHANS_KEPT = 1_000
-_RUNNING = ("meter_start_wh", "started_at_ms", "energy_wh", "metered_at_ms")
 
 START = Script(
     "start-transaction",
@@ -121,48 +115,6 @@ STOP = Script(
     """,
 )
 
-METER_CLOSED = Script(
-    "meter-values-of-closed",
-    """
-    -- KEYS: 1 live, 2 transaction, 3 its values, 4 loose values
-    -- ARGV: 1 epoch, 2 loose values kept, 3 energy register or '', 4 instant of the register,
-    --       5.. score and member pairs
-    if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'STALE'} end
-    local was = redis.call('HMGET', KEYS[2], 'state', 'meter_start_wh', 'energy_wh',
-      'metered_at_ms')
-    local kept = was[1] and KEYS[3] or KEYS[4]
-    for i = 5, #ARGV, 2 do redis.call('ZADD', kept, ARGV[i], ARGV[i + 1]) end
-    if not was[1] then
-      redis.call('ZREMRANGEBYRANK', kept, 0, -1 - tonumber(ARGV[2]))
-      return {'UNKNOWN', '0'}
-    end
-    local grown = 0
-    local start = tonumber(was[2])
-    -- A stop has said how much it was; one that was superseded has only its values to tell.
-    if ARGV[3] ~= '' and was[1] == 'superseded' and start >= 0 and start <= 1e12
-      and tonumber(ARGV[4]) >= (tonumber(was[4]) or 0) and tonumber(ARGV[3]) >= start then
-      local energy = tonumber(ARGV[3]) - start
-      grown = energy - (tonumber(was[3]) or 0)
-      redis.call('HSET', KEYS[2], 'energy_wh', string.format('%.0f', energy),
-        'metered_at_ms', ARGV[4])
-    end
-    return {was[1], string.format('%.0f', grown)}
-    """,
-)
-
-_PACK = Script(
-    "pack-meter-values",
-    """
-    -- KEYS: 1 values, 2 packed; ARGV: packed text, how many values it holds
-    -- Values that came while packing are left for the next time.
-    if redis.call('ZCARD', KEYS[1]) ~= tonumber(ARGV[2]) then return 0 end
-    redis.call('SET', KEYS[2], ARGV[1])
-    redis.call('DEL', KEYS[1])
-    return 1
-    """,
-)
-
-
 _FORGET = Script(
     "forget-transaction",
     """
@@ -206,32 +158,6 @@ class Stopped:
     id_tag: str = ""
     energy_wh: int = 0
     grown_wh: int = 0
-
-
-@frame_value
-class Metered:
-    """What is to be recorded of a MeterValues.req.
-
-    transaction_id: of the one that of_session belongs to. energy_wh: its energy now, reckoned from
-    a register of metered_at_ms; None where that has not changed. reading: figures to be shown of
-    the connector, None where newer ones are.
-    """
-
-    connector_id: int
-    transaction_id: int | None
-    of_session: Sequence[MeterValue]
-    of_none: Sequence[MeterValue]
-    energy_wh: int | None
-    metered_at_ms: int
-    reading: Reading | None
-
-
-@dataclass(frozen=True, slots=True)
-class MeteredClosed:
-    """is_known: it is a transaction of this charge point. grown_wh: energy not counted before."""
-
-    is_known: bool
-    grown_wh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +305,7 @@ class Transactions:
                 "".join(f"{flag}\n" for flag in stop.flags),
                 orphan,
                 ORPHANS_KEPT,
-                *_scored(0, stop.transaction_data),
+                *scored_members(0, stop.transaction_data),
             ],
         )
 
@@ -391,98 +317,6 @@ class Transactions:
         if reply[0] == "KNOWN":
             return Stopped(int(reply[1]), False, int(reply[2]), reply[3])
         return Stopped(int(reply[1]), True, int(reply[2]), reply[3], int(reply[4]), int(reply[5]))
-
-    def metering(self, charge_point_id: str) -> Metering:
-        """What the process that holds the socket must know to reckon with meter values."""
-        open_reply, readings = self._link.batch(
-            ("HGETALL", keys.open_transactions_of(charge_point_id)),
-            ("HGETALL", keys.readings(charge_point_id)),
-        )
-        shown_at_ms = {int(c): orjson.loads(text)["at_ms"] for c, text in pairs(readings).items()}
-        opened = [(int(c), int(t)) for c, t in pairs(open_reply).items()]
-        if not opened:
-            return Metering({}, shown_at_ms)
-        rows = self._link.batch(
-            *[("HMGET", keys.transaction(charge_point_id, t), *_RUNNING) for _, t in opened]
-        )
-        running = {
-            connector_id: RunningTransaction(
-                transaction_id,
-                connector_id,
-                int(start_wh),
-                int(started_at_ms),
-                int(energy_wh) if energy_wh else None,
-                int(metered_at_ms or 0),
-            )
-            for (connector_id, transaction_id), (
-                start_wh,
-                started_at_ms,
-                energy_wh,
-                metered_at_ms,
-            ) in zip(opened, rows, strict=True)
-            if start_wh is not None
-        }
-        return Metering(running, shown_at_ms)
-
-    def meter(self, charge_point_id: str, epoch: int, metered: Metered) -> None:
-        """Record meter values of a transaction that runs, or of none. Raises StaleEpoch.
-
-        The values themselves need no fence: content is their name, so that whoever writes them
-        writes the same, and a kilobyte of them need not pass through a script.
-        """
-        writes: list[Command] = []
-        others: list[Command] = []
-        if metered.energy_wh is not None:
-            key = keys.transaction(charge_point_id, metered.transaction_id or 0)
-            at_ms = metered.metered_at_ms
-            writes.append(("HSET", key, "energy_wh", metered.energy_wh, "metered_at_ms", at_ms))
-        if metered.reading is not None:
-            reading = orjson.dumps(metered.reading)
-            key = keys.readings(charge_point_id)
-            writes.append(("HSET", key, metered.connector_id, reading))
-        if metered.of_session:
-            key = keys.meter_values(charge_point_id, metered.transaction_id or 0)
-            others.append(("ZADD", key, *_scored(metered.connector_id, metered.of_session)))
-        if metered.of_none:
-            key = keys.loose_meter_values(charge_point_id)
-            others.append(("ZADD", key, *_scored(metered.connector_id, metered.of_none)))
-            others.append(("ZREMRANGEBYRANK", key, 0, -1 - LOOSE_KEPT))
-        write_fenced(self._link, charge_point_id, epoch, writes, *others)
-
-    def show(self, charge_point_id: str, epoch: int, connector_id: int, reading: Reading) -> None:
-        """The figures to be shown of a connector. Raises StaleEpoch."""
-        write = ("HSET", keys.readings(charge_point_id), connector_id, orjson.dumps(reading))
-        write_fenced(self._link, charge_point_id, epoch, [write])
-
-    def meter_closed(
-        self,
-        charge_point_id: str,
-        epoch: int,
-        connector_id: int,
-        transaction_id: int,
-        meter_values: Sequence[MeterValue],
-        reading: Reading | None,
-    ) -> MeteredClosed:
-        """Record meter values of a transaction that does not run (any more). Raises StaleEpoch."""
-        register_wh = None if reading is None else reading.energy_wh
-        reply = self._link.run(
-            METER_CLOSED,
-            [
-                keys.live(charge_point_id),
-                keys.transaction(charge_point_id, transaction_id),
-                keys.meter_values(charge_point_id, transaction_id),
-                keys.loose_meter_values(charge_point_id),
-            ],
-            [
-                epoch,
-                LOOSE_KEPT,
-                "" if register_wh is None else register_wh,
-                0 if reading is None else reading.at_ms,
-                *_scored(connector_id, meter_values),
-            ],
-        )
-        check(reply, charge_point_id)
-        return MeteredClosed(reply[0] != "UNKNOWN", int(reply[1]))
 
     def find(self, charge_point_id: str, transaction_id: int) -> Transaction | None:
         fields = pairs(
@@ -509,13 +343,6 @@ class Transactions:
             int(connector_id): int(transaction_id) for connector_id, transaction_id in reply.items()
         }
 
-    def readings_of(self, charge_point_id: str) -> dict[int, Reading]:
-        """The latest figures by connector."""
-        reply = pairs(self._link.call("HGETALL", keys.readings(charge_point_id)))
-        return {
-            int(connector_id): Reading(**orjson.loads(text)) for connector_id, text in reply.items()
-        }
-
     def open_of_many(self, charge_point_ids: Sequence[str]) -> list[dict[int, int]]:
         """open_of, for each of them, in one trip."""
         if not charge_point_ids:
@@ -524,16 +351,6 @@ class Transactions:
             *[("HGETALL", keys.open_transactions_of(c)) for c in charge_point_ids]
         )
         return [{int(c): int(t) for c, t in pairs(reply).items()} for reply in replies]
-
-    def readings_of_many(self, charge_point_ids: Sequence[str]) -> list[dict[int, Reading]]:
-        """readings_of, for each of them, in one trip."""
-        if not charge_point_ids:
-            return []
-        replies = self._link.batch(*[("HGETALL", keys.readings(c)) for c in charge_point_ids])
-        return [
-            {int(c): Reading(**orjson.loads(text)) for c, text in pairs(reply).items()}
-            for reply in replies
-        ]
 
     def page(
         self,
@@ -556,7 +373,7 @@ class Transactions:
 
         def load(members: Sequence[str]) -> Sequence[Transaction | None]:
             owners = [
-                (charge_point_id, member) if charge_point_id else _split(member)
+                (charge_point_id, member) if charge_point_id else owner_and_id(member)
                 for member in members
             ]
             return [
@@ -583,66 +400,21 @@ class Transactions:
             for (charge_point_id, transaction_id), reply in zip(owners, replies, strict=True)
         ]
 
-    def meter_values(self, charge_point_id: str, transaction_id: int) -> list[dict[str, Any]]:
-        """All values in the order of their timestamps: `connector_id`, `timestamp` as sent and
-        `sampled_value` as on the wire."""
-        loose, packed = self._link.batch(
-            ("ZRANGE", keys.meter_values(charge_point_id, transaction_id), 0, -1, "WITHSCORES"),
-            ("GET", keys.packed_meter_values(charge_point_id, transaction_id)),
-        )
-        members = [member for member, _ in _merged(_unpacked(packed), scored(loose))]
-        return [
-            {"connector_id": connector_id, "timestamp": timestamp, "sampled_value": sampled}
-            for connector_id, timestamp, sampled in map(orjson.loads, members)
-        ]
-
     def orphans(self, charge_point_id: str) -> list[dict[str, Any]]:
         """StopTransactions that fit no transaction, newest first."""
         reply = self._link.call("ZREVRANGE", keys.orphans(charge_point_id), 0, 99)
         return [orjson.loads(member) for member in reply]
-
-    def loose_meter_values(self, charge_point_id: str) -> list[dict[str, Any]]:
-        """The newest values outside any transaction."""
-        reply = self._link.call("ZREVRANGE", keys.loose_meter_values(charge_point_id), 0, 99)
-        return [
-            {"connector_id": connector_id, "timestamp": timestamp, "sampled_value": sampled}
-            for connector_id, timestamp, sampled in map(orjson.loads, reply)
-        ]
-
-    def pack(self, charge_point_id: str, transaction_id: int) -> bool:
-        """Compress the values of a closed transaction; False where it must be tried again."""
-        values_key = keys.meter_values(charge_point_id, transaction_id)
-        packed_key = keys.packed_meter_values(charge_point_id, transaction_id)
-        reply, packed = self._link.batch(
-            ("ZRANGE", values_key, 0, -1, "WITHSCORES"), ("GET", packed_key)
-        )
-        loose = scored(reply)
-        if not loose:
-            return True
-        members = _merged(_unpacked(packed), loose)
-        text = base64.b85encode(zlib.compress(orjson.dumps(members), 9)).decode("ascii")
-        return bool(self._link.run(_PACK, [values_key, packed_key], [text, len(loose)]))
-
-    def unpacked(self, limit: int) -> list[tuple[str, int]]:
-        """Closed transactions whose values wait to be packed."""
-        members = self._link.call("SRANDMEMBER", keys.UNPACKED_TRANSACTIONS, limit)
-        return [(c, int(t)) for c, t in map(_split, members)]
-
-    def mark_packed(self, charge_point_id: str, transaction_id: int) -> None:
-        self._link.call(
-            "SREM", keys.UNPACKED_TRANSACTIONS, _member(charge_point_id, transaction_id)
-        )
 
     def started_before(self, before_ms: int, limit: int) -> list[tuple[str, int]]:
         """The oldest transactions that started before an instant, for retention."""
         members = self._link.call(
             "ZRANGEBYSCORE", keys.TRANSACTIONS, "-inf", before_ms, "LIMIT", 0, limit
         )
-        return [(c, int(t)) for c, t in map(_split, members)]
+        return [(c, int(t)) for c, t in map(owner_and_id, members)]
 
     def forget(self, charge_point_id: str, transaction_id: int) -> None:
         """Take a transaction and all that hangs on it out of the store, even one never stopped."""
-        member = _member(charge_point_id, transaction_id)
+        member = member_of(charge_point_id, transaction_id)
         replies = self._link.batch(
             _FORGET.call(
                 [
@@ -670,7 +442,7 @@ def started_commands(
     charge_point_id: str, transaction_id: int, started_at_ms: int, *, is_open: bool
 ) -> list[Command]:
     """What the indexes across charge points learn of a start; may be repeated."""
-    member = _member(charge_point_id, transaction_id)
+    member = member_of(charge_point_id, transaction_id)
     commands: list[Command] = [
         ("ZADD", keys.TRANSACTIONS, started_at_ms, member),
         ("HSET", keys.TRANSACTION_OWNERS, transaction_id, charge_point_id),
@@ -682,43 +454,11 @@ def started_commands(
 
 def stopped_commands(charge_point_id: str, transaction_id: int) -> list[Command]:
     """What the indexes across charge points learn of an end; may be repeated."""
-    member = _member(charge_point_id, transaction_id)
+    member = member_of(charge_point_id, transaction_id)
     return [
         ("ZREM", keys.OPEN_TRANSACTIONS, member),
         ("SADD", keys.UNPACKED_TRANSACTIONS, member),
     ]
-
-
-def _member(charge_point_id: str, transaction_id: int) -> str:
-    return f"{transaction_id}/{charge_point_id}"
-
-
-def _split(member: str) -> tuple[str, str]:
-    transaction_id, _, charge_point_id = member.partition("/")
-    return charge_point_id, transaction_id
-
-
-def _scored(connector_id: int, meter_values: Sequence[MeterValue]) -> list[Argument]:
-    """Scores and members: the content is the member, so that a resend is no second entry."""
-    words: list[Argument] = []
-    for value in meter_values:
-        words.append(value.at_ms)
-        words.append(orjson.dumps((connector_id, value.timestamp, value.sampled_values)))
-    return words
-
-
-def _unpacked(packed: str | None) -> list[tuple[str, float]]:
-    """Members and their scores."""
-    if not packed:
-        return []
-    return [(m, s) for m, s in orjson.loads(zlib.decompress(base64.b85decode(packed)))]
-
-
-def _merged(
-    packed: Sequence[tuple[str, float]], loose: Sequence[tuple[str, float]]
-) -> list[tuple[str, float]]:
-    """Both, in order, each once: a resend after packing is recognised here."""
-    return sorted({**dict(loose), **dict(packed)}.items(), key=lambda item: (item[1], item[0]))
 
 
 def read_transaction(

@@ -65,7 +65,7 @@ def states_of(stores: Stores, records: Sequence[ChargePoint]) -> list[ChargePoin
         stores.presences.find_many(ids),
         stores.charge_points.connectors_of_many(ids),
         stores.transactions.open_of_many(ids),
-        stores.transactions.readings_of_many(ids),
+        stores.meter_values.readings_of_many(ids),
         strict=True,
     )
     return [

@@ -11,8 +11,9 @@ from csms.domain.authorization import AuthorizationStatus
 from csms.domain.metering import MeterValue
 from csms.state import keys
 from csms.state.link_sync import SyncLink
+from csms.state.meter_values import Metered
 from csms.state.stores import Stores
-from csms.state.transactions import Metered, Start, Stop, started_commands, stopped_commands
+from csms.state.transactions import Start, Stop, started_commands, stopped_commands
 
 pytestmark = pytest.mark.e2e
 
@@ -43,7 +44,7 @@ def closed_transaction(stores: Stores) -> int:
     transaction_id = started.transaction_id
     value = MeterValue(NOW_MS, "2026-11-18T10:00:00Z", [{"value": "5"}])
     metered = Metered(1, transaction_id, [value], (), None, 0, None)
-    stores.transactions.meter("CP001", epoch, metered)
+    stores.meter_values.record("CP001", epoch, metered)
     stop = Stop(transaction_id, 7, 10, NOW_MS, "", NOW_MS, "Local", "", (), ())
     stores.link.call(*stores.transactions.stop_command("CP001", epoch, stop))
     stores.link.batch(
@@ -59,7 +60,7 @@ def test_values_of_closed_transactions_are_packed_and_still_readable(
     link = SyncLink(own_system.store.url)
     stores = Stores.behind(link, 10)
     transaction_id = closed_transaction(stores)
-    before = stores.transactions.meter_values("CP001", transaction_id)
+    before = stores.meter_values.of("CP001", transaction_id)
 
     eventually(
         lambda: link.call("EXISTS", keys.packed_meter_values("CP001", transaction_id)),
@@ -68,7 +69,7 @@ def test_values_of_closed_transactions_are_packed_and_still_readable(
     )
 
     assert not link.call("EXISTS", keys.meter_values("CP001", transaction_id))
-    assert stores.transactions.meter_values("CP001", transaction_id) == before
+    assert stores.meter_values.of("CP001", transaction_id) == before
     link.close()
     worker.terminate()
     assert worker.wait(20) == 0

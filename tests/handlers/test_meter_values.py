@@ -64,36 +64,36 @@ def test_values_sent_again_are_stored_once(line):
 
 
 def test_values_sent_again_after_packing_are_stored_once(line):
-    transactions = line.stores.transactions
+    meter_values = line.stores.meter_values
     started = line.start()["transactionId"]
     for number in range(5):
         line.meter(timestamp=instant(number), samples=[{"value": str(number)}])
     line.stop(started)
-    before = transactions.meter_values("CP001", started)
-    assert transactions.pack("CP001", started)
-    assert transactions.meter_values("CP001", started) == before
+    before = meter_values.of("CP001", started)
+    assert meter_values.pack("CP001", started)
+    assert meter_values.of("CP001", started) == before
 
     line.meter(timestamp=instant(3), samples=[{"value": "3"}], transactionId=started)
     line.meter(timestamp=instant(9), samples=[{"value": "9"}], transactionId=started)
 
     assert [sample["value"] for sample in line.values_of(started)] == list("012349")
-    assert transactions.pack("CP001", started)
+    assert meter_values.pack("CP001", started)
     assert [sample["value"] for sample in line.values_of(started)] == list("012349")
 
 
 def test_values_after_the_stop_are_kept_with_the_transaction_and_packed_again(line):
     """Quirk 15: some charge points keep an old transactionId."""
-    transactions = line.stores.transactions
+    meter_values = line.stores.meter_values
     started = line.start()["transactionId"]
     line.stop(started, meterStop=5_000)
-    transactions.pack("CP001", started)
-    transactions.mark_packed("CP001", started)
+    meter_values.pack("CP001", started)
+    meter_values.mark_packed("CP001", started)
 
     line.meter(transactionId=started, samples=[{"value": "9000"}])
 
     assert line.values_of(started) == [{"value": "9000"}]
     assert line.transaction(started).energy_wh == 4_000
-    assert transactions.unpacked(10) == [("CP001", started)]
+    assert meter_values.unpacked(10) == [("CP001", started)]
 
 
 def test_values_are_read_back_as_on_the_wire(line):
@@ -105,7 +105,7 @@ def test_values_are_read_back_as_on_the_wire(line):
     ]
     line.meter(samples=samples)
 
-    assert line.stores.transactions.meter_values("CP001", started) == [
+    assert line.stores.meter_values.of("CP001", started) == [
         {"connector_id": 1, "timestamp": "2026-11-22T12:00:00Z", "sampled_value": samples}
     ]
 
@@ -124,7 +124,7 @@ def test_values_of_a_wrong_clock_are_of_now(line, timestamp):
     line.meter(timestamp=timestamp)
 
     assert line.values_of(started) == [{"value": "2000"}]
-    assert line.stores.transactions.readings_of("CP001")[1].at_ms == NOON_MS
+    assert line.stores.meter_values.readings_of("CP001")[1].at_ms == NOON_MS
 
 
 # -- energy
@@ -175,7 +175,7 @@ def test_the_latest_figures_of_a_connector_are_shown(line):
         samples=[{"value": "7.4", "measurand": "Power.Active.Import", "unit": "kW"}],
     )
 
-    assert line.stores.transactions.readings_of("CP001") == {2: Reading(NOON_MS, power_w=7_400)}
+    assert line.stores.meter_values.readings_of("CP001") == {2: Reading(NOON_MS, power_w=7_400)}
 
 
 def test_a_connector_that_cannot_be_shows_no_figures(line):
@@ -183,7 +183,7 @@ def test_a_connector_that_cannot_be_shows_no_figures(line):
     for connector_id in (-1, 101, 2**40):
         line.meter(connector_id=connector_id)
 
-    assert line.stores.transactions.readings_of("CP001") == {}
+    assert line.stores.meter_values.readings_of("CP001") == {}
     assert len(line.loose_values()) == 3
 
 
@@ -248,7 +248,7 @@ def test_a_displaced_connection_changes_no_figure_and_what_is_sent_again_is_kept
     with pytest.raises(StaleEpoch):
         line.meter(transactionId=started, samples=[{"value": "2500"}])
     assert energy_of(line, started) is None
-    assert line.stores.transactions.readings_of("CP001") == {}
+    assert line.stores.meter_values.readings_of("CP001") == {}
     newer.owned.registration = line.owned.registration
     newer.meter(transactionId=started, samples=[{"value": "2500"}])
 
@@ -261,11 +261,11 @@ def test_older_values_do_not_overwrite_the_latest_figures(line):
     line.meter(timestamp=instant(2_000), samples=[{"value": "2500"}])
     line.meter(timestamp=instant(1_000), samples=[{"value": "1500"}])
 
-    assert line.stores.transactions.readings_of("CP001") == {1: Reading(NOON_MS + 2_000, 2_500)}
+    assert line.stores.meter_values.readings_of("CP001") == {1: Reading(NOON_MS + 2_000, 2_500)}
 
 
 def test_values_older_than_the_session_do_not_belong_to_it(line):
-    """Quirk 26: by connector and time (state/transactions.py _METER)."""
+    """Quirk 26: by connector and time (state/meter_values.py)."""
     started = line.start()["transactionId"]
     line.meter(timestamp=instant(-HOUR_MS))
 
@@ -274,19 +274,19 @@ def test_values_older_than_the_session_do_not_belong_to_it(line):
 
 
 def test_late_values_stay_in_the_order_of_their_timestamps_after_packing(line):
-    """state/transactions.py _merged."""
+    """state/meter_values.py _merged."""
     started = line.start()["transactionId"]
     for ms in (1_000, 3_000):
         line.meter(timestamp=instant(ms), samples=[{"value": str(ms)}])
     line.stop(started)
-    line.stores.transactions.pack("CP001", started)
+    line.stores.meter_values.pack("CP001", started)
     line.meter(timestamp=instant(2_000), samples=[{"value": "2000"}], transactionId=started)
 
     assert [s["value"] for s in line.values_of(started)] == ["1000", "2000", "3000"]
 
 
 def test_an_implausible_start_counts_no_energy(line):
-    """state/transactions.py _METER and _STOP."""
+    """state/meter_values.py METER_CLOSED and state/transactions.py STOP."""
     started = line.start(meterStart=-(10**12))["transactionId"]
     line.meter(samples=[{"value": "2000"}])
     line.stop(started, meterStop=5_000)

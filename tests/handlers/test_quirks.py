@@ -310,7 +310,7 @@ def kilo_units(scene):
             '{"value":"7.4","measurand":"Power.Active.Import","unit":"kW"}]'
         )
     )
-    reading = scene.line.stores.transactions.readings_of("CP001")[1]
+    reading = scene.line.stores.meter_values.readings_of("CP001")[1]
     assert (reading.energy_wh, reading.power_w) == (3_500, 7_400)
     assert scene.transaction.energy_wh == 2_500
 

@@ -170,13 +170,13 @@ def test_packed_values_are_the_same_values(line):
     for second in range(200):
         line.meter(timestamp=instant(second * 1000), samples=samples)
     line.stop(started)
-    before = line.stores.transactions.meter_values("CP001", started)
+    before = line.stores.meter_values.of("CP001", started)
     values_key = keys.meter_values("CP001", started)
     size = line.stores.link.call("MEMORY", "USAGE", values_key)
 
-    assert line.stores.transactions.pack("CP001", started)
+    assert line.stores.meter_values.pack("CP001", started)
 
-    assert line.stores.transactions.meter_values("CP001", started) == before
+    assert line.stores.meter_values.of("CP001", started) == before
     assert len(before) == 200
     assert line.stores.link.call("EXISTS", values_key) == 0
     packed = line.stores.link.call("MEMORY", "USAGE", keys.packed_meter_values("CP001", started))
@@ -187,36 +187,36 @@ def test_packing_again_or_nothing_changes_nothing(line):
     started = line.start()["transactionId"]
     line.meter()
     line.stop(started)
-    transactions = line.stores.transactions
-    assert transactions.unpacked(10) == [("CP001", started)]
+    meter_values = line.stores.meter_values
+    assert meter_values.unpacked(10) == [("CP001", started)]
 
-    assert transactions.pack("CP001", started)
-    transactions.mark_packed("CP001", started)
+    assert meter_values.pack("CP001", started)
+    meter_values.mark_packed("CP001", started)
 
-    assert transactions.pack("CP001", started)
-    assert transactions.pack("CP001", 4711)
+    assert meter_values.pack("CP001", started)
+    assert meter_values.pack("CP001", 4711)
     assert line.values_of(started) == [{"value": "2000"}]
-    assert transactions.unpacked(10) == []
+    assert meter_values.unpacked(10) == []
 
 
 # -- forgetting
 
 
 def test_a_forgotten_transaction_leaves_nothing(line):
-    transactions = line.stores.transactions
+    transactions, meter_values = line.stores.transactions, line.stores.meter_values
     kept = line.start(timestamp=instant(DAY_MS), connectorId=2)["transactionId"]
     before = set(line.stores.link.call("KEYS", "*"))
     old = line.start(timestamp=instant(-9 * DAY_MS))["transactionId"]
     line.meter()
     line.stop(old)
-    transactions.pack("CP001", old)
+    meter_values.pack("CP001", old)
 
     assert transactions.started_before(NOON_MS, 10) == [("CP001", old)]
     transactions.forget("CP001", old)
 
     assert transactions.find("CP001", old) is None
     assert transactions.owner(old) is None
-    assert transactions.meter_values("CP001", old) == []
+    assert meter_values.of("CP001", old) == []
     assert ids_of(transactions.page(None, 10)) == [kept]
     assert transactions.started_before(NOON_MS, 10) == []
     left = set(line.stores.link.call("KEYS", "*")) - before
@@ -264,16 +264,16 @@ def test_orphans_and_loose_values_are_bounded(line):
 
 def test_figures_and_open_transactions_of_many_are_read_in_one_trip(line, sessions):
     line.meter()
-    transactions = line.stores.transactions
+    transactions, meter_values = line.stores.transactions, line.stores.meter_values
     charge_points = ["CP002", "CP404", "CP001"]
 
     assert transactions.open_of_many(charge_points) == [
         transactions.open_of(charge_point_id) for charge_point_id in charge_points
     ]
-    assert transactions.readings_of_many(charge_points) == [
-        transactions.readings_of(charge_point_id) for charge_point_id in charge_points
+    assert meter_values.readings_of_many(charge_points) == [
+        meter_values.readings_of(charge_point_id) for charge_point_id in charge_points
     ]
-    assert transactions.open_of_many([]) == transactions.readings_of_many([]) == []
+    assert transactions.open_of_many([]) == meter_values.readings_of_many([]) == []
 
 
 def test_every_field_is_read_back_as_written(line):

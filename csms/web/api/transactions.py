@@ -140,7 +140,7 @@ def read_transaction(transaction_id: int) -> Transaction:
 def list_meter_values(transaction_id: int) -> Page[dict[str, Any]]:
     """List all meter values of a transaction, in the order of their timestamps."""
     transaction = get_transaction(transaction_id)
-    values = parts().stores.transactions.meter_values(transaction.charge_point_id, transaction_id)
+    values = parts().stores.meter_values.of(transaction.charge_point_id, transaction_id)
     return Page(values, None)
 
 
@@ -165,7 +165,7 @@ def list_orphans(charge_point_id: str) -> Page[dict[str, Any]]:
 def list_loose_meter_values(charge_point_id: str) -> Page[dict[str, Any]]:
     """List the newest meter values outside any transaction."""
     parts().stores.charge_points.get(charge_point_id)
-    return Page(parts().stores.transactions.loose_meter_values(charge_point_id), None)
+    return Page(parts().stores.meter_values.loose(charge_point_id), None)
 
 
 def get_transaction(transaction_id: int) -> Transaction:

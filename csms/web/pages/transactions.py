@@ -50,7 +50,7 @@ def export() -> Response:
 @blueprint.get("/transactions/<transaction:transaction_id>")
 def page(transaction_id: int) -> str:
     transaction = get_transaction(transaction_id)
-    values = parts().stores.transactions.meter_values(transaction.charge_point_id, transaction_id)
+    values = parts().stores.meter_values.of(transaction.charge_point_id, transaction_id)
     return render_template(
         "transaction.html",
         transaction=transaction,
