@@ -53,3 +53,28 @@ def profile_to_expect(command: Command) -> int | None:
     ):
         return _TEXTS.get(command.payload["value"])
     return None
+
+
+def missing_for_next_profile(
+    charge_point: ChargePoint, *, has_root: bool, has_certificate: bool
+) -> str:
+    """What a charge point needs, as far as we know, before it can come with the next profile: a
+    warning, since it may have got that elsewhere (white paper, A05). "" where nothing is known to
+    be missing.
+
+    has_root: a CentralSystemRootCertificate is known to be installed. has_certificate: a client
+    certificate was issued for it here, or it has come with one.
+    """
+    if charge_point.security_profile == 0 and not charge_point.key_hash:
+        return "it has no key: make one, or send it with ChangeConfiguration AuthorizationKey"
+    if charge_point.security_profile == 1 and not has_root:
+        return (
+            "no CentralSystemRootCertificate is known to be installed: send the root of this "
+            "system's certificate with InstallCertificate, or ask with GetInstalledCertificateIds"
+        )
+    if charge_point.security_profile == 2 and not has_certificate:
+        return (
+            "no client certificate is known: set CpoName, then send ExtendedTriggerMessage "
+            "SignChargePointCertificate"
+        )
+    return ""

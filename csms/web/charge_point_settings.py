@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from csms.domain import security_profile
+from csms.domain.certificate_request import CertificateState
 from csms.domain.charge_point import PROFILES_WITH_KEY, Admission, ChargePoint
 from csms.domain.credentials import (
     KEY_BYTES_MAX,
@@ -19,6 +21,8 @@ from csms.errors import FieldError
 from csms.web.parts import WebParts
 
 GENERATE = "generate"
+ROOT = "CentralSystemRootCertificate"
+_USABLE = frozenset({CertificateState.PENDING, CertificateState.ACTIVE})
 PROFILE_WORDS: Mapping[int, str] = {
     0: "0: no key, so that anybody can pretend to be it",
     1: "1: a key",
@@ -110,6 +114,21 @@ def _note_profile(
             critical=lowered,
             actor=requested_by,
         ),
+    )
+
+
+def missing_for_next_profile(parts: WebParts, record: ChargePoint) -> str:
+    """One sentence, "" where nothing is known to be missing."""
+    stores, charge_point_id = parts.stores, record.charge_point_id
+    told = stores.installed_certificates.lists(charge_point_id)
+    sent = stores.installed_certificates.installations(charge_point_id)
+    issued = stores.certificates.of(charge_point_id)
+    return security_profile.missing_for_next_profile(
+        record,
+        has_root=any(each.certificate_type == ROOT and each.certificates for each in told)
+        or any(each.certificate_type == ROOT and each.status == "Accepted" for each in sent),
+        has_certificate=record.client_certificate is not None
+        or any(each.state in _USABLE for each in issued),
     )
 
 

@@ -6,7 +6,11 @@ import pytest
 from cast import CP001, NOON_MS
 
 from csms.domain.command import INVALID_ANSWER, Command, CommandError, CommandState
-from csms.domain.security_profile import check_profile_change, profile_to_expect
+from csms.domain.security_profile import (
+    check_profile_change,
+    missing_for_next_profile,
+    profile_to_expect,
+)
 from csms.errors import FieldError
 
 
@@ -87,3 +91,26 @@ ANSWERED, REFUSED, TIMED_OUT = (
 )
 def test_it_is_expected_unless_it_said_no(command, expected):
     assert profile_to_expect(command) == expected
+
+
+@pytest.mark.parametrize(
+    ("profile", "key_hash", "has_root", "has_certificate", "said"),
+    [
+        (0, "", False, False, "no key"),
+        (0, "a$b", False, False, ""),
+        (1, "a$b", False, False, "no CentralSystemRootCertificate"),
+        (1, "a$b", True, False, ""),
+        (2, "a$b", False, False, "no client certificate"),
+        (2, "a$b", False, True, ""),
+        (3, "", False, False, ""),
+    ],
+)
+def test_what_is_missing_for_the_next_profile_is_told(
+    profile, key_hash, has_root, has_certificate, said
+):
+    record = replace(CP001, security_profile=profile, key_hash=key_hash)
+
+    missing = missing_for_next_profile(record, has_root=has_root, has_certificate=has_certificate)
+
+    assert missing.startswith(said) or said in missing
+    assert bool(missing) is bool(said)

@@ -227,6 +227,19 @@ def test_a_new_key_leaves_the_security_profile(browser, cast, stores):
     assert stores.charge_points.get("CP001").security_profile == 2
 
 
+def test_settings_tell_what_the_next_profile_still_needs(browser, cast, stores):
+    told = []
+    for profile in (0, 1, 2, 3):
+        stores.charge_points.update("CP001", security_profile=profile)
+        told.append(read(browser, "/charge-points/CP001/settings").text)
+    facts = CertificateFacts("SN-1", "A CPO", "CN=Root", "1F", "ab" * 32, NOON_MS, NOON_MS)
+    stores.charge_points.update("CP001", security_profile=2, client_certificate=facts)
+    told.append(read(browser, "/charge-points/CP001/settings").text)
+
+    assert ["Before the next one" in text for text in told] == [True, True, True, False, False]
+    assert "no CentralSystemRootCertificate is known" in told[1]
+
+
 def test_settings_tell_what_is_pending_and_which_certificate_is_let_in(browser, cast, stores):
     stores.charge_points.update("CP001", security_profile=2, serial_number="SN-1")
     stores.charge_points.expect_profile("CP001", 3)

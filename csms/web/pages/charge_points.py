@@ -192,6 +192,7 @@ def _settings_form(charge_point_id: str, error: Exception | None) -> str:
         profiles=charge_point_settings.PROFILE_WORDS,
         certificate_names=common_names(record, settings.client_certificate_cn),
         organisation=settings.cpo_name,
+        missing=charge_point_settings.missing_for_next_profile(parts(), record),
     )
 
 
