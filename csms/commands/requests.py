@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from csms.domain.authorization import fold
+from csms.domain.certificates import read_pem
 from csms.domain.charge_point import ChargePoint
 from csms.domain.charging_profile import (
     ChargingLimits,
@@ -46,12 +47,50 @@ def _nothing(_: Payload, __: Circumstances) -> None:
 
 def _connector_above_zero(payload: Payload, _: Circumstances) -> None:
     if payload.get("connectorId", 1) < 1:
-        raise FieldError("payload.connectorId", "must be above 0 (OCPP 1.6 ed. 2, chapter 6)")
+        raise FieldError("payload.connectorId", "must be above 0")
 
 
 def _connector_not_negative(payload: Payload, _: Circumstances) -> None:
     if payload.get("connectorId", 0) < 0:
         raise FieldError("payload.connectorId", "must not be negative")
+
+
+def _get_configuration(payload: Payload, circumstances: Circumstances) -> None:
+    most = circumstances.configuration.integer("GetConfigurationMaxKeys")
+    if most is not None and len(payload.get("key", ())) > most:
+        raise FieldError(
+            "payload.key",
+            f"names more than {most} keys, the GetConfigurationMaxKeys that the charge point has "
+            "told (OCPP 1.6 ed. 2, 5.8)",
+        )
+
+
+def _extended_trigger(payload: Payload, circumstances: Circumstances) -> None:
+    _connector_above_zero(payload, circumstances)
+    is_for_a_certificate = payload["requestedMessage"] == "SignChargePointCertificate"
+    if is_for_a_certificate and "connectorId" in payload:
+        raise FieldError(
+            "payload.connectorId",
+            "must be left out: a certificate is of the whole charge point "
+            "(security white paper, A02)",
+        )
+
+
+def _install_certificate(payload: Payload, _: Circumstances) -> None:
+    """Whether it is a good root the charge point decides; doubts are shown, not enforced."""
+    read_pem(payload["certificate"], "payload.certificate")
+
+
+def _certificate_signed(payload: Payload, circumstances: Circumstances) -> None:
+    chain = payload["certificateChain"]
+    read_pem(chain, "payload.certificateChain")
+    most = circumstances.configuration.integer("CertificateSignedMaxChainSize")
+    if most is not None and len(chain) > most:
+        raise FieldError(
+            "payload.certificateChain",
+            f"has more than {most} characters, the CertificateSignedMaxChainSize that the charge "
+            "point has told (security white paper, A02)",
+        )
 
 
 _HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
@@ -128,46 +167,54 @@ def _send_local_list(payload: Payload, _: Circumstances) -> None:
         seen.add(fold(entry["idTag"]))
 
 
+OCPP = "OCPP 1.6 ed. 2"
+WHITE_PAPER = "security white paper"
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """check: raises FieldError; in_pending: whether it may be sent to a charge point that is
-    Pending (ed. 2, 4.2); order: of all its fields on the wire, () for the sender's own."""
+    """source: where its request is specified; check: raises FieldError; in_pending: whether it may
+    be sent to a charge point that is Pending (ed. 2, 4.2); order: of all its fields on the wire, ()
+    for the sender's own."""
 
+    source: str
     check: Rule = _nothing
     in_pending: bool = True
     order: tuple[str, ...] = ()
 
 
 REQUESTS: Mapping[str, Operation] = {
-    "CancelReservation": Operation(),
-    "CertificateSigned": Operation(),
-    "ChangeAvailability": Operation(_connector_not_negative),
-    "ChangeConfiguration": Operation(_change_configuration),
-    "ClearCache": Operation(),
-    "ClearChargingProfile": Operation(_clear_charging_profile),
-    "DataTransfer": Operation(),
-    "DeleteCertificate": Operation(),
-    "ExtendedTriggerMessage": Operation(_connector_not_negative),
-    "GetCompositeSchedule": Operation(_get_composite_schedule),
-    "GetConfiguration": Operation(),
-    "GetDiagnostics": Operation(_transfer("GetDiagnostics")),
-    "GetInstalledCertificateIds": Operation(),
-    "GetLocalListVersion": Operation(),
-    "GetLog": Operation(_transfer("GetLog")),
-    "InstallCertificate": Operation(),
-    "RemoteStartTransaction": Operation(_remote_start, in_pending=False),
-    "RemoteStopTransaction": Operation(in_pending=False),
-    "ReserveNow": Operation(_reservation),
-    "Reset": Operation(),
+    "CancelReservation": Operation(f"{OCPP}, 6.5"),
+    "CertificateSigned": Operation(f"{WHITE_PAPER}, A02", _certificate_signed),
+    "ChangeAvailability": Operation(f"{OCPP}, 6.7", _connector_not_negative),
+    "ChangeConfiguration": Operation(f"{OCPP}, 6.9", _change_configuration),
+    "ClearCache": Operation(f"{OCPP}, 6.11"),
+    "ClearChargingProfile": Operation(f"{OCPP}, 6.13", _clear_charging_profile),
+    "DataTransfer": Operation(f"{OCPP}, 6.15"),
+    "DeleteCertificate": Operation(f"{WHITE_PAPER}, M04"),
+    "ExtendedTriggerMessage": Operation(f"{WHITE_PAPER}, A02", _extended_trigger),
+    "GetCompositeSchedule": Operation(f"{OCPP}, 6.21", _get_composite_schedule),
+    "GetConfiguration": Operation(f"{OCPP}, 6.23", _get_configuration),
+    "GetDiagnostics": Operation(f"{OCPP}, 6.25", _transfer("GetDiagnostics")),
+    "GetInstalledCertificateIds": Operation(f"{WHITE_PAPER}, M03"),
+    "GetLocalListVersion": Operation(f"{OCPP}, 6.27"),
+    "GetLog": Operation(f"{WHITE_PAPER}, N01", _transfer("GetLog")),
+    "InstallCertificate": Operation(f"{WHITE_PAPER}, M05", _install_certificate),
+    "RemoteStartTransaction": Operation(f"{OCPP}, 6.33", _remote_start, in_pending=False),
+    "RemoteStopTransaction": Operation(f"{OCPP}, 6.35", in_pending=False),
+    "ReserveNow": Operation(f"{OCPP}, 6.37", _reservation),
+    "Reset": Operation(f"{OCPP}, 6.39"),
     # A conformance tool compares the order of these fields.
     "SendLocalList": Operation(
-        _send_local_list, order=("listVersion", "localAuthorizationList", "updateType")
+        f"{OCPP}, 6.41",
+        _send_local_list,
+        order=("listVersion", "localAuthorizationList", "updateType"),
     ),
-    "SetChargingProfile": Operation(_set_charging_profile),
-    "SignedUpdateFirmware": Operation(_transfer("SignedUpdateFirmware")),
-    "TriggerMessage": Operation(_connector_not_negative),
-    "UnlockConnector": Operation(_connector_above_zero),
-    "UpdateFirmware": Operation(_transfer("UpdateFirmware")),
+    "SetChargingProfile": Operation(f"{OCPP}, 6.43", _set_charging_profile),
+    "SignedUpdateFirmware": Operation(f"{WHITE_PAPER}, L01", _transfer("SignedUpdateFirmware")),
+    "TriggerMessage": Operation(f"{OCPP}, 6.51", _connector_not_negative),
+    "UnlockConnector": Operation(f"{OCPP}, 6.53", _connector_above_zero),
+    "UpdateFirmware": Operation(f"{OCPP}, 6.55", _transfer("UpdateFirmware")),
 }
 
 
@@ -180,13 +227,28 @@ def operation(action: str) -> Operation:
 
 
 def check_payload(action: str, payload: Any, circumstances: Circumstances) -> None:
-    """Raises FieldError for the first rule broken: `payload.chargingSchedule.0.limit`."""
+    """Raises FieldError for the first rule broken, with its field, such as
+    `payload.chargingSchedule.0.limit`, and where the rule stands."""
+    known = operation(action)
+    try:
+        _check(action, known, payload, circumstances)
+    except FieldError as error:
+        if any(name in error.problem for name in _CITED):
+            raise
+        raise FieldError(error.field, f"{error.problem} ({known.source})") from None
+
+
+# What a rule says that names its source itself.
+_CITED = ("OCPP", "errata", "ed. 2", WHITE_PAPER)
+
+
+def _check(action: str, known: Operation, payload: Any, circumstances: Circumstances) -> None:
     if not isinstance(payload, dict):
         raise FieldError("payload", "must be an object")
     for violation in REQUESTS_SENT[action].violations(payload):
         path = ".".join(["payload", *[part for part in violation.path.split("/") if part]])
         raise FieldError(path, violation.message)
-    operation(action).check(payload, circumstances)
+    known.check(payload, circumstances)
 
 
 def arranged(action: str, payload: Payload) -> Payload:

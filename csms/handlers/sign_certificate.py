@@ -56,6 +56,9 @@ def handle(
     if refused:
         event = own_event("CertificateRequestRefused", context.now_ms, refused)
         stores.security_events.record(charge_point_id, event)
+        stores.refusals.record(
+            charge_point_id, f"certificate request refused: {refused}", "", context.now_ms
+        )
         return confirmations.SignCertificate("Rejected")
     log.info("certificate requested", request_id=kept, **facts)
     return confirmations.SignCertificate("Accepted")

@@ -32,6 +32,7 @@ from csms.protocol.handshake import (
     choose_subprotocol,
     recognise,
 )
+from csms.state.security_events import SYSTEM
 from csms.state.stores import Stores
 from csms.transport.server import Admission, Refusal, UpgradeRequest
 from csms.transport.websocket import WebSocket
@@ -226,8 +227,10 @@ class Door:
         """Nobody can know which charge point it was; its address tells."""
         metrics.tls_handshake_failures.inc()
         log.warning("tls handshake failed", remote_address=remote_address, problem=problem)
-        reason = f"{RefusalReason.TLS_HANDSHAKE_FAILED}: {problem}"
-        self._stores.refusals.record("", reason, remote_address, now_ms())
+        reason, at_ms = f"{RefusalReason.TLS_HANDSHAKE_FAILED}: {problem}", now_ms()
+        self._stores.refusals.record("", reason, remote_address, at_ms)
+        # Without the address, so that whoever tries many adds one event an hour, not many.
+        self._stores.security_events.record(SYSTEM, own_event("ConnectionRefused", at_ms, reason))
 
     def _record(
         self, presented_id: str | None, reason: RefusalReason, request: UpgradeRequest

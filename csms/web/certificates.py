@@ -11,7 +11,7 @@ from csms.commands import certificate_signing
 from csms.commands.dispatch import CommandRequest
 from csms.commands.root_certificates import CERTIFICATE_TYPES, installation_problems
 from csms.commands.sequel import Sequel
-from csms.domain.certificates import hash_key
+from csms.domain.certificates import hash_key, read_pem
 from csms.domain.command import Command
 from csms.errors import FieldError, NotFound
 from csms.state.certificate_requests import KeptRequest
@@ -127,7 +127,9 @@ def _entry(
 def install(
     given: WebParts, charge_point_id: str, certificate_type: str, certificate: str, asking: Asking
 ) -> Asked:
-    """InstallCertificate, whatever is said against it. Raises what queueing a command does."""
+    """InstallCertificate, whatever is said against the certificate; what is none in PEM is not
+    sent. Raises FieldError, and what queueing a command does."""
+    read_pem(certificate, "certificate")
     configuration = given.stores.configurations.find(charge_point_id)
     problems = installation_problems(certificate_type, certificate, configuration, clock.now_ms())
     payload = {"certificateType": certificate_type, "certificate": certificate}

@@ -1,12 +1,20 @@
 """What may be asked of a charge point: the rules of registration, and of each operation."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from cast import CP001, NOON, NOON_MS
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from csms.commands.dispatch import check_allowed
 from csms.commands.requests import REQUESTS, Circumstances, check_payload, operation
+from csms.domain.certificate_authority import (
+    SignatureAlgorithm,
+    make_root,
+    pem_chain,
+    subject,
+)
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.configuration import Configuration, ConfigurationKey, fold_key
 from csms.errors import CommandForbidden, FieldError
@@ -65,8 +73,45 @@ def test_everything_else_may_be_asked(record, action):
 # -- fields
 
 
+CERTIFICATE = pem_chain(
+    make_root(
+        ec.generate_private_key(ec.SECP256R1()),
+        subject("Root"),
+        1,
+        SignatureAlgorithm.ECDSA,
+        NOON_MS,
+        30,
+    ).chain
+)
+MAX_CHAIN = "CertificateSignedMaxChainSize"
+HASHES = {
+    "hashAlgorithm": "SHA256",
+    "issuerNameHash": "ab" * 32,
+    "issuerKeyHash": "cd" * 32,
+    "serialNumber": "FFF",
+}
+FIRMWARE = {
+    "location": "https://host/fw",
+    "retrieveDateTime": "2026-11-22T12:00:00Z",
+    "signingCertificate": "any text",
+    "signature": "any text",
+}
 GOOD = {
     "CancelReservation": {"reservationId": 1},
+    "CertificateSigned": {"certificateChain": CERTIFICATE},
+    "DeleteCertificate": {"certificateHashData": HASHES},
+    "ExtendedTriggerMessage": {"requestedMessage": "SignChargePointCertificate"},
+    "GetInstalledCertificateIds": {"certificateType": "CentralSystemRootCertificate"},
+    "GetLog": {
+        "logType": "SecurityLog",
+        "requestId": 1,
+        "log": {"remoteLocation": "https://host/logs"},
+    },
+    "InstallCertificate": {
+        "certificateType": "ManufacturerRootCertificate",
+        "certificate": CERTIFICATE,
+    },
+    "SignedUpdateFirmware": {"requestId": 1, "firmware": FIRMWARE},
     "ChangeAvailability": {"connectorId": 0, "type": "Inoperative"},
     "ChangeConfiguration": {"key": "HeartbeatInterval", "value": "60"},
     "ClearCache": {},
@@ -138,6 +183,47 @@ def setting(connector_id, **period):
 
 
 WRONG = [
+    ("CertificateSigned", {}, "payload.certificateChain"),
+    ("CertificateSigned", {"certificateChain": "x" * 10_001}, "payload.certificateChain"),
+    (
+        "DeleteCertificate",
+        {"certificateHashData": {**HASHES, "hashAlgorithm": "MD5"}},
+        "payload.certificateHashData.hashAlgorithm",
+    ),
+    (
+        "DeleteCertificate",
+        {"certificateHashData": {**HASHES, "serialNumber": "F" * 41}},
+        "payload.certificateHashData.serialNumber",
+    ),
+    ("ExtendedTriggerMessage", {"requestedMessage": "Nothing"}, "payload.requestedMessage"),
+    (
+        "ExtendedTriggerMessage",
+        {"requestedMessage": "MeterValues", "connectorId": 0},
+        "payload.connectorId",
+    ),
+    (
+        "ExtendedTriggerMessage",
+        {"requestedMessage": "SignChargePointCertificate", "connectorId": 1},
+        "payload.connectorId",
+    ),
+    ("GetInstalledCertificateIds", {"certificateType": "Any"}, "payload.certificateType"),
+    (
+        "GetLog",
+        {**GOOD["GetLog"], "log": {"remoteLocation": "gopher://host/"}},
+        "payload.log.remoteLocation",
+    ),
+    ("GetLog", {"logType": "SecurityLog", "requestId": 1}, "payload.log"),
+    (
+        "InstallCertificate",
+        {**GOOD["InstallCertificate"], "certificate": "x" * 5_501},
+        "payload.certificate",
+    ),
+    ("InstallCertificate", {"certificate": CERTIFICATE}, "payload.certificateType"),
+    (
+        "SignedUpdateFirmware",
+        {"requestId": 1, "firmware": {**FIRMWARE, "signature": "x" * 801}},
+        "payload.firmware.signature",
+    ),
     ("CancelReservation", {}, "payload.reservationId"),
     ("CancelReservation", {"reservationId": "1"}, "payload.reservationId"),
     ("ChangeAvailability", {"connectorId": 0}, "payload.type"),
@@ -267,12 +353,49 @@ def test_a_wrong_field_is_named(action, payload, named):
         check_payload(action, payload, NOW)
 
     assert refusal.value.field == named
-    assert refusal.value.problem
+    assert re.search(r"\(.*(OCPP 1\.6|ed\. 2|errata|white paper)", refusal.value.problem)
 
 
-def told(value):
-    key = ConfigurationKey("ReserveConnectorZeroSupported", value, readonly=True, at_ms=NOON_MS)
+def test_every_operation_has_fields_that_can_be_wrong():
+    assert {action for action, _, _ in WRONG} == set(REQUESTS)
+
+
+def told(value, name="ReserveConnectorZeroSupported"):
+    key = ConfigurationKey(name, value, readonly=True, at_ms=NOON_MS)
     return replace(NOW, configuration=Configuration({key.key.casefold(): key}))
+
+
+def test_no_more_keys_are_asked_for_than_the_charge_point_has_told_that_it_answers():
+    three = {"key": ["A", "B", "C"]}
+
+    check_payload("GetConfiguration", three, told("3", "GetConfigurationMaxKeys"))
+    check_payload("GetConfiguration", {}, told("0", "GetConfigurationMaxKeys"))
+    with pytest.raises(FieldError, match="more than 2 keys, the GetConfigurationMaxKeys"):
+        check_payload("GetConfiguration", three, told("2", "GetConfigurationMaxKeys"))
+
+
+def test_no_longer_chain_is_sent_than_the_charge_point_has_told_that_it_takes():
+    length = len(CERTIFICATE)
+
+    for fits in (told(str(length), MAX_CHAIN), NOW):
+        check_payload("CertificateSigned", {"certificateChain": CERTIFICATE}, fits)
+    with pytest.raises(FieldError, match="CertificateSignedMaxChainSize"):
+        short = told(str(length - 1), MAX_CHAIN)
+        check_payload("CertificateSigned", {"certificateChain": CERTIFICATE}, short)
+
+
+@pytest.mark.parametrize("pem", ["nonsense", CERTIFICATE.replace("\n", "\r\n"), f"x{CERTIFICATE}"])
+@pytest.mark.parametrize(
+    ("action", "field"),
+    [("InstallCertificate", "certificate"), ("CertificateSigned", "certificateChain")],
+)
+def test_what_is_no_pem_is_not_sent_as_a_certificate(action, field, pem):
+    payload = {**GOOD[action], field: pem}
+
+    with pytest.raises(FieldError) as refusal:
+        check_payload(action, payload, NOW)
+
+    assert refusal.value.field == f"payload.{field}"
 
 
 @pytest.mark.parametrize(("value", "connector_id"), [("true", 0), ("maybe", 0), ("false", 1)])

@@ -69,6 +69,9 @@ def test_a_request_that_can_t_be_processed_is_rejected_with_its_reason_kept(
     assert len(request.csr) <= 5_500
     [told] = refusals(signing_line)
     assert told.startswith(reason)
+    [listed] = signing_line.stores.refusals.page(None, 10).items
+    assert listed.charge_point_id == "CP001"
+    assert listed.reason.startswith(f"certificate request refused: {reason}")
     assert signing_line.stores.certificate_requests.open_of("CP001") is None
 
 

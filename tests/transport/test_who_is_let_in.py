@@ -181,11 +181,26 @@ def test_each_refusal_is_listed_with_its_reason_and_is_a_security_event(stores, 
 
 
 def test_failed_handshakes_are_listed_by_address(stores, door):
-    door.tls_handshake_failed("192.0.2.9", "it took too long")
+    for address in ("192.0.2.8", "192.0.2.9"):
+        door.tls_handshake_failed(address, "it took too long")
 
-    (refused,) = stores.refusals.page(None, 10).items
-    assert (refused.charge_point_id, refused.remote_address) == ("", "192.0.2.9")
-    assert refused.reason == "TLS handshake failed: it took too long"
+    refused = stores.refusals.page(None, 10).items
+    assert {(one.charge_point_id, one.remote_address) for one in refused} == {
+        ("", "192.0.2.8"),
+        ("", "192.0.2.9"),
+    }
+    assert {one.reason for one in refused} == {"TLS handshake failed: it took too long"}
+
+
+def test_failed_handshakes_are_one_security_event_of_the_system_an_hour(stores, door):
+    for address in ("192.0.2.8", "192.0.2.9"):
+        door.tls_handshake_failed(address, "it took too long")
+
+    (kept,) = stores.security_events.page(None, 10).items
+    assert kept.charge_point_id == ""
+    assert kept.event.event_type == "ConnectionRefused"
+    assert kept.event.tech_info == "TLS handshake failed: it took too long"
+    assert kept.count == 2
 
 
 def test_the_certificate_of_a_success_is_remembered(stores, door, served):
