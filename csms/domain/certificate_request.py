@@ -49,6 +49,12 @@ class CertificateState(StrEnum):
     SUPERSEDED = "superseded"
     # The charge point did not take it.
     REJECTED = "rejected"
+    # An operator has ended it.
+    REVOKED = "revoked"
+
+
+# These admit nobody, whatever their time of validity.
+OVER = frozenset({CertificateState.SUPERSEDED, CertificateState.REJECTED, CertificateState.REVOKED})
 
 
 class UnacceptableRequest(ValueError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.certificate_request import CertificateState
 from csms.domain.security_event import own_event
+from csms.errors import NotFound
 from csms.state import keys
 from csms.state.link import Command, Link, Script
 from csms.state.pages import pairs
@@ -53,7 +54,7 @@ _USE = Script(
     -- Answers what it was before, and the fingerprints of those it supersedes.
     local was = redis.call('HGET', KEYS[1], 'state')
     if not was then return {''} end
-    if was == 'rejected' or was == 'superseded' then return {was} end
+    if was == 'rejected' or was == 'superseded' or was == 'revoked' then return {was} end
     redis.call('HSET', KEYS[1], 'last_used_at_ms', ARGV[2])
     if was == 'active' then return {was} end
     redis.call('HSET', KEYS[1], 'state', 'active', 'used_at_ms', ARGV[2])
@@ -61,12 +62,23 @@ _USE = Script(
     local superseded = {}
     for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', mine)) do
       local state = redis.call('HGET', ARGV[3] .. other, 'state')
-      if other ~= ARGV[1] and state ~= 'rejected' and state ~= 'superseded' then
+      if other ~= ARGV[1] and state ~= 'rejected' and state ~= 'superseded'
+        and state ~= 'revoked' then
         redis.call('HSET', ARGV[3] .. other, 'state', 'superseded')
         superseded[#superseded + 1] = other
       end
     end
     return {was, ARGV[1], unpack(superseded)}
+    """,
+)
+
+_REVOKE = Script(
+    "revoke-certificate",
+    """
+    -- KEYS[1] record. Answers what it was before.
+    local was = redis.call('HGET', KEYS[1], 'state')
+    if was then redis.call('HSET', KEYS[1], 'state', 'revoked') end
+    return was
     """,
 )
 
@@ -143,6 +155,14 @@ class Certificates:
         if rows:
             self._put_in_force(charge_point_id, fingerprint, rows[1:], now_ms)
         return was in {CertificateState.ISSUED, CertificateState.PENDING, CertificateState.ACTIVE}
+
+    def revoke(self, charge_point_id: str, fingerprint: str) -> bool:
+        """It admits nobody any more; False where it was revoked already. Raises NotFound."""
+        was = self._link.run(_REVOKE, [keys.certificate(charge_point_id, fingerprint)], [])
+        if was is None:
+            raise NotFound("certificate", fingerprint)
+        self._link.call("ZREM", keys.CERTIFICATES_IN_FORCE, fingerprint)
+        return bool(was != CertificateState.REVOKED)
 
     def _put_in_force(
         self, charge_point_id: str, fingerprint: str, superseded: Sequence[str], now_ms: int

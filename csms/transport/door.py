@@ -9,7 +9,7 @@ from csms import metrics
 from csms.clock import now_ms
 from csms.config import Settings
 from csms.domain.attempts import AttemptLimits
-from csms.domain.certificate_request import CertificateState
+from csms.domain.certificate_request import OVER
 from csms.domain.charge_point import (
     Admission as AdmissionSetting,
 )
@@ -45,9 +45,6 @@ UNKNOWN_ADMITTED_MAX = 10_000
 SESSION_COOKIES = frozenset({"csms", "__Host-csms"})
 
 Serve = Callable[[ChargePoint, UpgradeRequest, WebSocket], None]
-
-
-_OVER = frozenset({CertificateState.REJECTED, CertificateState.SUPERSEDED})
 
 
 class Door:
@@ -138,7 +135,8 @@ class Door:
 
     def _is_own(self, record: ChargePoint, request: UpgradeRequest) -> bool | None:
         """Whether the certificate shown was issued for this charge point, which neither refused it
-        nor has used a newer one; None where it was not issued through us."""
+        nor has used a newer one, and no operator has ended it; None where it was not issued through
+        us."""
         if request.client_certificate is None:
             return None
         fingerprint = request.client_certificate.fingerprint
@@ -146,7 +144,7 @@ class Door:
         if owner is None:
             return None
         kept = self._stores.certificates.find(owner, fingerprint)
-        is_over = kept is not None and kept.state in _OVER
+        is_over = kept is not None and kept.state in OVER
         return owner == record.charge_point_id and not is_over
 
     def _trust(self) -> ClientTrust:

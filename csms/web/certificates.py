@@ -13,6 +13,7 @@ from csms.commands.root_certificates import CERTIFICATE_TYPES, installation_prob
 from csms.commands.sequel import Sequel
 from csms.domain.certificates import hash_key, read_pem
 from csms.domain.command import Command
+from csms.domain.security_event import own_event
 from csms.errors import FieldError, NotFound
 from csms.state.certificate_requests import KeptRequest
 from csms.state.certificates import KeptCertificate
@@ -151,6 +152,27 @@ def delete(
                 payload = {"certificateHashData": dict(entry.hash_data)}
                 return _ask(given, charge_point_id, "DeleteCertificate", payload, asking)
     raise NotFound("installed certificate", entry_id)
+
+
+def revoke(given: WebParts, charge_point_id: str, fingerprint: str, actor: str) -> KeptCertificate:
+    """End a client certificate that was signed here, and the connection that may rest on it.
+
+    Raises ChargePointUnknown, NotFound.
+    """
+    stores = given.stores
+    stores.charge_points.get(charge_point_id)
+    fingerprint = fingerprint.casefold()
+    if stores.certificates.revoke(charge_point_id, fingerprint):
+        said = f"certificate {fingerprint}"
+        event = own_event("CertificateRevoked", clock.now_ms(), said, critical=True, actor=actor)
+        stores.security_events.record(charge_point_id, event)
+        stores.changed.add(charge_point_id)
+    # Whoever is connected comes back, and is looked at anew.
+    given.evict(charge_point_id)
+    kept = stores.certificates.find(charge_point_id, fingerprint)
+    if kept is None:
+        raise NotFound("certificate", fingerprint)
+    return kept
 
 
 def warning_of(entry: InstalledCertificate) -> str:

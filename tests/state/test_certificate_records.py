@@ -221,3 +221,37 @@ def test_all_of_it_leaves_with_its_charge_point(stores, requests):
     stores.charge_points.delete("CP001")
 
     assert stores.link.call("KEYS", "csms:*certificate*") == []
+
+
+def test_a_revoked_certificate_is_used_no_more(certificates):
+    issue(certificates, 0, 1)
+    use(certificates, 0)
+
+    assert certificates.revoke("CP001", FACTS[0].fingerprint)
+    assert not certificates.revoke("CP001", FACTS[0].fingerprint)
+    assert not use(certificates, 0)
+    assert states(certificates) == ["revoked", "issued"]
+    assert certificates.count_ending_before(NOON_MS + 10**12) == 0
+
+
+def test_a_revoked_certificate_stays_revoked_when_a_newer_one_is_used(certificates):
+    issue(certificates, 0, 1)
+    certificates.revoke("CP001", FACTS[0].fingerprint)
+
+    use(certificates, 1)
+
+    assert states(certificates) == ["revoked", "active"]
+
+
+def test_an_answer_brings_no_revoked_certificate_back(certificates):
+    issue(certificates, 0)
+    certificates.revoke("CP001", FACTS[0].fingerprint)
+
+    certificates.answered("CP001", FACTS[0].fingerprint, accepted=True)
+
+    assert states(certificates) == ["revoked"]
+
+
+def test_what_was_never_signed_here_can_t_be_revoked(certificates):
+    with pytest.raises(NotFound):
+        certificates.revoke("CP001", "00")

@@ -260,6 +260,17 @@ def test_a_certificate_is_over_once_a_newer_one_was_used(stores, door):
     assert isinstance(knock(door, secure=True, certificate="its certificate"), Refusal)
 
 
+def test_a_revoked_certificate_admits_nobody(stores, door):
+    stores.charge_points.create(replace(SECURED, security_profile=3))
+    facts = facts_of(CERTIFICATES["its certificate"].certificate)
+    stores.certificates.issue("CP001", facts, "request", 1)
+    assert isinstance(knock(door, secure=True, certificate="its certificate"), Admission)
+
+    stores.certificates.revoke("CP001", facts.fingerprint)
+
+    assert isinstance(knock(door, secure=True, certificate="its certificate"), Refusal)
+
+
 SHOWN = {
     0: {},
     1: {"credentials": "its credentials"},

@@ -286,6 +286,29 @@ def test_who_signs_is_told_without_its_key(app, api, around, stores, parts_aroun
     assert (answer.json["kind"], answer.json["signed_by"]) == ("remote", "https://ca.example/sign")
 
 
+def test_a_certificate_is_revoked_and_its_connection_ends(api, around, connected, stores):
+    facts = facts_of(now_leaf())
+    stores.certificates.issue("CP001", facts, "r", 1)
+    path = f"{PATH}/issued/{facts.fingerprint.upper()}/revoke"
+
+    answers = [api.post(path), api.post(path)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json["state"] == "revoked"
+    assert around.evicted == ["CP001", "CP001"]
+    [kept] = stores.security_events.page(None, 10).items
+    assert (kept.event.event_type, kept.event.actor) == ("CertificateRevoked", "api:bootstrap")
+    assert kept.event.critical
+
+
+@pytest.mark.parametrize(
+    "path", [f"{PATH}/issued/00/revoke", PATH.replace("001", "404") + "/issued/00/revoke"]
+)
+def test_a_certificate_that_is_not_there_is_not_revoked(api, around, connected, path):
+    assert api.post(path).status_code == 404
+    assert around.evicted == []
+
+
 # -- on the page
 
 

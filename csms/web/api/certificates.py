@@ -14,6 +14,7 @@ from csms.domain.certificate_authority import pem_chain
 from csms.domain.certificate_request import CertificateState, RequestState
 from csms.domain.command import FINAL_STATES, Command
 from csms.state.certificate_requests import KeptRequest
+from csms.state.certificates import KeptCertificate
 from csms.state.pages import Page
 from csms.web import certificates
 from csms.web.api.blueprint import ApiBlueprint
@@ -38,7 +39,8 @@ class IssuedCertificateSchema(Schema):
         by_value=True,
         metadata={
             "description": "issued: what the charge point says of it is not known. pending: it has "
-            "taken it. active: it was used last; those before it are superseded."
+            "taken it. active: it was used last; those before it are superseded. revoked: an "
+            "operator has ended it."
         },
     )
     common_name = fields.String()
@@ -239,6 +241,21 @@ def install_certificate(
         parts(), charge_point_id, body["certificate_type"], body["certificate"], asking
     )
     return asked, _status(asked.command), _location(asked.command)
+
+
+@blueprint.operation(
+    "POST",
+    f"{_OF_CHARGE_POINT}/certificates/issued/<fingerprint>/revoke",
+    answers=(200, IssuedCertificateSchema),
+    fails=(404,),
+)
+def revoke_certificate(charge_point_id: str, fingerprint: str) -> KeptCertificate:
+    """Revoke a client certificate that was signed here.
+
+    It admits nobody any more, and the connection ends. The charge point is not told: have it ask
+    for a new one first, or enter another security profile.
+    """
+    return certificates.revoke(parts(), charge_point_id, fingerprint, g.requested_by)
 
 
 @blueprint.operation(
