@@ -8,6 +8,14 @@
   const indicator = document.getElementById("live");
   const storeDown = document.getElementById("store-down");
 
+  // Where one is, on a screen too narrow for all of a navigation ------------------------------
+
+  for (const current of document.querySelectorAll("nav a[aria-current]")) {
+    const nav = current.parentElement;
+    const [all, here] = [nav.getBoundingClientRect(), current.getBoundingClientRect()];
+    nav.scrollLeft += here.left - all.left - (all.width - here.width) / 2;
+  }
+
   // Ages -------------------------------------------------------------------------------------
 
   function span(seconds) {
