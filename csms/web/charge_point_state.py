@@ -1,6 +1,6 @@
 """All that is known of a charge point, gathered from its records for the API and the page."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from csms.domain.charge_point import ChargePoint
@@ -10,7 +10,7 @@ from csms.state.pages import Page
 from csms.state.presence import Presence
 from csms.state.stores import Stores
 
-# How many charge points one page may look at to find those that are (not) connected.
+# How many charge points one page may look at to find those that fit.
 _SCAN_MAX = 2_000
 
 
@@ -96,9 +96,13 @@ def _state(
 
 
 def page(
-    stores: Stores, cursor: str | None, limit: int, prefix: str = "", connected: bool | None = None
+    stores: Stores,
+    cursor: str | None,
+    limit: int,
+    prefix: str = "",
+    fits: Callable[[ChargePointState], bool] | None = None,
 ) -> Page[ChargePointState]:
-    """In the order of ids; connected True or False leaves the others out.
+    """In the order of ids; those that do not fit are left out.
 
     Such a page may be short, as it looks at 2,000 charge points at most.
     """
@@ -108,7 +112,7 @@ def page(
         records = stores.charge_points.page(cursor, limit, prefix)
         looked_at += limit
         for state in states_of(stores, records.items):
-            if connected is None or state.is_connected is connected:
+            if fits is None or fits(state):
                 found.append(state)
                 if len(found) == limit:
                     last = state.charge_point_id

@@ -12,6 +12,7 @@ from csms.domain.authorization import IdTag, TagStatus
 from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import ChargePoint
 from csms.domain.command import Command, CommandError, CommandState
+from csms.domain.security_event import own_event
 from csms.domain.server_certificates import ServerCertificate
 from csms.state.accounts import User
 from csms.web.pages import words
@@ -537,6 +538,58 @@ def test_refused_charge_point_can_be_added_from_the_list(browser, cast, stores):
     assert "new?id=CP001" not in page
     assert 'href="/charge-points/CP001"' in page
     assert 'value="CP404"' in browser.get("/charge-points/new?id=CP404").text
+
+
+def events_of(stores, *ids):
+    for charge_point_id in ids:
+        event = own_event("TamperDetectionActivated", clock.now_ms(), "", critical=True)
+        stores.security_events.record(charge_point_id, event)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("", {"CP001", "AWAY", "WAITS", "LOUD"}),
+        ("nonsense", {"CP001", "AWAY", "WAITS", "LOUD"}),
+        ("connected", {"CP001"}),
+        ("away", {"AWAY", "WAITS", "LOUD"}),
+        ("faulted", {"CP001"}),
+        ("pending", {"WAITS"}),
+        ("critical", {"LOUD"}),
+    ],
+)
+def test_list_shows_those_that_need_somebody(browser, connected, stores, shown, expected):
+    for name in ("AWAY", "WAITS", "LOUD"):
+        stores.charge_points.create(ChargePoint(name, security_profile=2))
+    stores.charge_points.expect_profile("WAITS", 3)
+    events_of(stores, "LOUD")
+    Line(stores, process_id=PROCESS_ID).status("Faulted", errorCode="GroundFailure")
+
+    page = read(browser, f"/charge-points?shown={shown}")
+
+    listed = {a["data-charge-point"] for _, a in page.elements if "data-charge-point" in a}
+    assert listed == expected
+    assert ("Profile 3 pending" in page.text) is ("WAITS" in expected)
+    assert ("Security event" in page.text) is ("LOUD" in expected)
+
+
+def test_a_list_that_shows_none_says_why(browser, cast):
+    assert "No charge point with a fault" in read(browser, "/charge-points?shown=faulted").text
+    both = read(browser, "/charge-points?shown=faulted&prefix=CP").text
+    assert "begins with CP and fits what is to be shown" in both
+    assert 'href="/charge-points?shown=faulted"' in browser.get("/").text
+
+
+def test_one_that_is_free_draws_nothing(browser, connected, stores):
+    line = Line(stores, process_id=PROCESS_ID)
+    line.start()
+    line.meter(samples=[{"value": "11000", "measurand": "Power.Active.Import"}])
+    line.status("Charging")
+    assert "11.0 kW" in read(browser, "/charge-points").text
+
+    line.status("Available", now_ms=NOON_MS + 60_000)
+
+    assert "11.0 kW" not in read(browser, "/charge-points").text
 
 
 @pytest.mark.parametrize("nasty", POLYGLOTS)

@@ -276,8 +276,10 @@ class ChargePointsQuery(PageQuery):
 )
 def list_charge_points(query: dict[str, Any]) -> Page[ChargePointState]:
     """List charge points, in the order of their ids."""
+    connected: bool | None = query["connected"]
+    fits = None if connected is None else lambda state: state.is_connected is connected
     return charge_point_state.page(
-        parts().stores, query["cursor"], query["limit"], query["prefix"], query["connected"]
+        parts().stores, query["cursor"], query["limit"], query["prefix"], fits
     )
 
 

@@ -1,5 +1,6 @@
 """Charge points: the list, one in full, entering, changing and deleting."""
 
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ from csms.domain.charge_point import (
     is_charge_point_id,
 )
 from csms.domain.client_certificates import common_names
+from csms.domain.connector import ChargePointStatus
 from csms.domain.local_list import ALL, GROUP_PREFIX, NO_LIST
 from csms.domain.transaction import Transaction
 from csms.errors import ChargePointExists, FieldError
@@ -34,18 +36,58 @@ PER_PAGE = 50
 TRANSACTIONS_SHOWN = 10
 COMMANDS_SHOWN = 10
 EXCHANGES_SHOWN = 25
+CRITICAL_LOOKED_AT = 500
+
+
+SHOWN: Mapping[str, str] = {
+    "": "all",
+    "connected": "connected",
+    "away": "not connected",
+    "faulted": "with a fault",
+    "critical": "with a critical security event",
+    "pending": "with a security profile pending",
+}
 
 
 @blueprint.get("/charge-points")
 def listing() -> str:
-    prefix = query.text("prefix", 48)
-    page = charge_point_state.page(parts().stores, query.text("cursor") or None, PER_PAGE, prefix)
+    prefix, shown = query.text("prefix", 48), query.text("shown", 20)
+    critical = with_critical_events()
+    page = charge_point_state.page(
+        parts().stores, query.text("cursor") or None, PER_PAGE, prefix, _fits(shown, critical)
+    )
     return render_template(
         "charge_points.html",
         charge_points=page,
+        critical=critical,
         prefix=prefix,
+        shown=shown,
+        choices=SHOWN,
         next_query=query.address_with(cursor=page.next_cursor),
     )
+
+
+def with_critical_events() -> Collection[str]:
+    """Charge points of which critical events wait to be acknowledged, by the newest of those."""
+    events = parts().stores.security_events.page(
+        None, CRITICAL_LOOKED_AT, critical=True, acknowledged=False
+    )
+    return {kept.charge_point_id for kept in events.items}
+
+
+def _fits(shown: str, critical: Collection[str]) -> Callable[[ChargePointState], bool] | None:
+    fits: Mapping[str, Callable[[ChargePointState], bool]] = {
+        "connected": lambda state: state.is_connected,
+        "away": lambda state: not state.is_connected,
+        "faulted": lambda state: any(
+            connector.notified is not None
+            and connector.notified.status is ChargePointStatus.FAULTED
+            for connector in state.connectors
+        ),
+        "critical": lambda state: state.charge_point_id in critical,
+        "pending": lambda state: state.record.pending_security_profile is not None,
+    }
+    return fits.get(shown)
 
 
 @blueprint.get("/charge-points/new")

@@ -5,6 +5,7 @@ from flask import Blueprint, render_template
 from csms import clock
 from csms.domain.connector import ChargePointStatus
 from csms.web import charge_point_state
+from csms.web.pages.charge_points import with_critical_events
 from csms.web.parts import parts
 
 blueprint = Blueprint("overview_page", __name__)
@@ -23,7 +24,10 @@ def page() -> str:
         figures=figures,
         charging=figures.connectors[ChargePointStatus.CHARGING],
         faulted=figures.connectors[ChargePointStatus.FAULTED],
-        critical=stores.security_events.page(None, EVENTS_SHOWN, critical=True, acknowledged=False),
+        critical_events=stores.security_events.page(
+            None, EVENTS_SHOWN, critical=True, acknowledged=False
+        ),
+        critical=with_critical_events(),
         critical_count=stores.security_events.open_count(),
         charge_points=charge_point_state.page(stores, None, SHOWN),
         ending_certificates=[c for c in parts().server_certificates() if c.ends_soon(now_ms)],

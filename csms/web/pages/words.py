@@ -127,6 +127,16 @@ _PRECEDENCE = (
 )
 
 
+_IN_SESSION = frozenset(
+    {
+        ChargePointStatus.CHARGING,
+        ChargePointStatus.SUSPENDED_EV,
+        ChargePointStatus.SUSPENDED_EVSE,
+        ChargePointStatus.FINISHING,
+    }
+)
+
+
 def connector_badge(connector: ConnectorState) -> Badge:
     return UNKNOWN if connector.notified is None else _STATUSES[connector.notified.status]
 
@@ -292,13 +302,17 @@ def pretty(value: Any) -> str:
 
 
 def total_power(connectors: Iterable[ConnectorState]) -> int | None:
-    """What all connectors draw together while they charge; None where none says."""
+    """What all connectors draw together while they charge; None where none says.
+
+    One that reports that it is free draws nothing, whatever it measured last.
+    """
     powers = [
         connector.reading.power_w
         for connector in connectors
         if connector.transaction_id is not None
         and connector.reading is not None
         and connector.reading.power_w is not None
+        and (connector.notified is None or connector.notified.status in _IN_SESSION)
     ]
     return sum(powers) if powers else None
 
