@@ -14,6 +14,7 @@ VALUES = {
     "command_id": "c1",
     "entry_id": "n1",
     "event_id": "e1",
+    "fingerprint": "f1",
     "request_id": "r1",
     "reservation_id": 1,
     "name": "n1",

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -131,27 +132,30 @@ def shown(key: SealedSigningKey) -> dict[str, Any]:
 )
 def create_signing_key(body: dict[str, Any]) -> tuple[dict[str, Any], HTTPStatus]:
     """Enter a signing key, or have one made."""
+    return shown(keep(body, g.requested_by)), HTTPStatus.CREATED
+
+
+def keep(body: Mapping[str, Any], requested_by: str) -> SealedSigningKey:
+    """Of what NewSigningKeySchema has read. Raises FieldError, AlreadyExists, StoreRefused."""
     signing, now_ms = parts().transfers.signing, clock.now_ms()
     if body["private_key"]:
-        key = signing.enter(
+        return signing.enter(
             body["name"],
             body["private_key"],
             body["certificate"],
             body["algorithm"],
-            g.requested_by,
+            requested_by,
             now_ms,
         )
-    else:
-        key = signing.make(
-            body["name"],
-            body["algorithm"] or SignatureAlgorithm.RSA_PSS,
-            body["common_name"] or body["name"],
-            body["organisation"],
-            body["valid_days"],
-            g.requested_by,
-            now_ms,
-        )
-    return shown(key), HTTPStatus.CREATED
+    return signing.make(
+        body["name"],
+        body["algorithm"] or SignatureAlgorithm.RSA_PSS,
+        body["common_name"] or body["name"],
+        body["organisation"],
+        body["valid_days"],
+        requested_by,
+        now_ms,
+    )
 
 
 @blueprint.operation("DELETE", "/signing-keys/<name>", answers=(204, None), fails=(404,))

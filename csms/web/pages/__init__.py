@@ -15,6 +15,7 @@ from csms.web.pages import (
     reservations,
     security_events,
     sessions,
+    signing_keys,
     transactions,
     transfers,
 )
@@ -35,5 +36,6 @@ PAGES = (
     id_tags.blueprint,
     refused.blueprint,
     security_events.blueprint,
+    signing_keys.blueprint,
     events.blueprint,
 )
