@@ -104,7 +104,7 @@ def test_a_form_becomes_a_signed_update(browser, connected, stores):
 
 
 def test_a_signing_key_can_be_chosen(browser, api, connected, stores):
-    assert "API</a> first" in browser.get(PAGE).text
+    assert 'href="/signing-keys"' in browser.get(PAGE).text
     api.post("/api/v1/signing-keys", json={"name": "nordwerk", "algorithm": "ecdsa"})
     assert "<option>nordwerk</option>" in browser.get(PAGE).text
 
