@@ -90,11 +90,7 @@ def install(
     transaction = _transaction(parts, charge_point_id, wanted, purpose)
     charging_profile_id = wanted.charging_profile_id
     if charging_profile_id is None:
-        records = up_to_date(stores, charge_point_id, now_ms)
-        taken = {r.profile.charging_profile_id for r in records if r.state in OPEN_STATES}
-        charging_profile_id = stores.charging_profiles.new_id(
-            charge_point_id, taken, asker.requested_by, asker.once
-        )
+        charging_profile_id = _new_id(parts, charge_point_id, asker, now_ms)
     installing = Installing(
         charging_profile_id,
         wanted.transaction_id if transaction is None else transaction.transaction_id,
@@ -110,6 +106,27 @@ def install(
         return _queue(parts, charge_point_id, "SetChargingProfile", payload, asker, now_ms)
     except FieldError as error:
         raise FieldError(_own_name(error.field, source), error.problem) from None
+
+
+def start_profile(
+    parts: WebParts, charge_point_id: str, template: str, asker: Asker, now_ms: int
+) -> dict[str, Any]:
+    """What a RemoteStartTransaction brings, from a template. Raises FieldError."""
+    _, profile = _source(parts, Installation(template=template))
+    if profile["chargingProfilePurpose"] != Purpose.TX:
+        raise FieldError(
+            "template",
+            f"must be a {Purpose.TX}: nothing else comes with a start (OCPP 1.6 ed. 2, 5.16.2)",
+        )
+    return instance(profile, Installing(_new_id(parts, charge_point_id, asker, now_ms)))
+
+
+def _new_id(parts: WebParts, charge_point_id: str, asker: Asker, now_ms: int) -> int:
+    records = up_to_date(parts.stores, charge_point_id, now_ms)
+    taken = {r.profile.charging_profile_id for r in records if r.state in OPEN_STATES}
+    return parts.stores.charging_profiles.new_id(
+        charge_point_id, taken, asker.requested_by, asker.once
+    )
 
 
 def _source(parts: WebParts, wanted: Installation) -> tuple[str, Mapping[str, Any]]:

@@ -296,7 +296,7 @@ def test_the_form_reserves(browser, connected, stores, hurried):
     action, payload = sent(stores)
     assert (action, payload["idTag"], payload["connectorId"]) == ("ReserveNow", "ALICE", 1)
     shown = browser.get(answer.headers["Location"]).text
-    assert f"Reserving {payload['reservationId']}: Waits to be sent" in shown
+    assert f"(reservation {payload['reservationId']}, ALICE, connector 1): Waits to" in shown
     assert "Requested" in shown
 
 
@@ -348,7 +348,7 @@ def test_the_button_cancels(browser, connected, keep, stores, hurried):
     assert answer.status_code == 303
     assert sent(stores) == ("CancelReservation", {"reservationId": 5})
     shown = browser.get(answer.headers["Location"]).text
-    assert "Cancelling 5: Waits to be sent" in shown
+    assert "Cancel a reservation (reservation 5): Waits to be sent" in shown
     assert "the cancellation is on its way" in shown
 
 

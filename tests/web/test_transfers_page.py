@@ -14,7 +14,7 @@ from csms.domain.transfer import (
     state_after,
 )
 from csms.state.transfers import Report
-from csms.web.pages import transfer_words
+from csms.web.pages import transfer_words, transfers
 
 PAGE = "/charge-points/CP001/firmware-and-logs"
 UPDATES = "/charge-points/CP001/firmware-updates"
@@ -228,3 +228,16 @@ def test_every_status_has_words(status):
     assert words
     known = state_after(status) is not None or status in {BOOTED, "Idle"}
     assert (words != status) is known
+
+
+def test_what_was_long_ago_is_a_page_further(browser, connected, stores):
+    for number in range(transfers.SHOWN + 1):
+        browser.post(UPDATES, {"location": f"ftp://files.example/{number}.bin"})
+
+    newest = browser.get(PAGE).text
+    cursor = newest.split(f"{PAGE}?updates=")[1].split("#")[0]
+    older = browser.get(f"{PAGE}?updates={cursor}").text
+
+    assert "ftp://files.example/0.bin" not in newest
+    assert "ftp://files.example/0.bin" in older
+    assert "data-live-url" not in older

@@ -10,7 +10,9 @@ from visitors import PROCESS_ID
 from csms import clock
 from csms.domain.certificate_authority import pem_chain
 from csms.domain.certificate_facts import facts_of
+from csms.domain.certificate_request import CertificateState
 from csms.domain.certificates import all_hash_data, hash_data
+from csms.state import keys
 from csms.state.installed_certificates import Installation
 from csms.web.certificates import ENDS_SOON_DAYS
 
@@ -440,3 +442,46 @@ def test_a_certificate_that_lives_long_is_not_shown_as_ending(browser, connected
 
     assert "client certificate ends" not in browser.get("/security").text
     assert facts.not_after_ms > now_ms + ENDS_SOON_DAYS * DAY_MS
+
+
+@pytest.mark.parametrize("state", CertificateState)
+def test_every_state_of_a_certificate_has_words(browser, cast, stores, state):
+    facts = facts_of(now_leaf())
+    stores.certificates.issue("CP001", facts, "r", 1)
+    stores.link.call("HSET", keys.certificate("CP001", facts.fingerprint), "state", state)
+
+    page = browser.get(PAGE)
+
+    assert page.status_code == 200
+    is_over = state in {"superseded", "rejected", "revoked"}
+    assert (f"revoke={facts.fingerprint}" in page.text) is not is_over
+
+
+def test_a_request_leads_to_its_certificate_and_its_command(browser, requested, stores, hurried):
+    certificate = now_leaf()
+    browser.post(f"{PAGE}/chain", {"request_id": requested, "chain": pem_chain([certificate])})
+
+    page = browser.get(PAGE).text.split('id="requests"')[1].split("</table>")[0]
+
+    assert facts_of(certificate).serial_number in page
+    assert 'href="/charge-points/CP001/commands/' in page
+
+
+def test_a_certificate_is_revoked_where_the_id_is_typed(browser, around, connected, stores):
+    facts = facts_of(now_leaf())
+    stores.certificates.issue("CP001", facts, "r", 1)
+    asked = browser.get(f"{PAGE}?revoke={facts.fingerprint}").text
+    assert "The charge point is not told" in asked
+    form = {"fingerprint": facts.fingerprint, "typed_id": "CP002"}
+
+    refused = browser.post(f"{PAGE}/revoke", form)
+    assert refused.status_code == 422
+    assert "type CP001 to revoke it" in refused.text
+    assert f'value="{facts.fingerprint}"' in refused.text
+    assert around.evicted == []
+    browser.post(f"{PAGE}/revoke", {**form, "typed_id": "CP001"})
+
+    assert around.evicted == ["CP001"]
+    assert "Revoked" in browser.get(PAGE).text
+    unknown = {"fingerprint": "00", "typed_id": "CP001"}
+    assert browser.post(f"{PAGE}/revoke", unknown).status_code == 404

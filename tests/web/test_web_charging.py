@@ -176,7 +176,7 @@ def test_a_template_is_installed_and_cleared(browser, owner, template):
     assert done.status_code == 303
     assert sent[0].payload["connectorId"] == 1
     page = read(browser, done.headers["Location"])
-    assert "Installing: Accepted" in page.text
+    assert "Install a charging profile (connector 1): Accepted" in page.text
     assert "Every transaction" in page.text
     assert "Installed" in page.text
 
@@ -184,7 +184,7 @@ def test_a_template_is_installed_and_cleared(browser, owner, template):
         done = browser.post(f"{URL}/clear", {"charging_profile_id": "1"})
     assert sent[0].payload == {"id": 1}
     page = read(browser, done.headers["Location"])
-    assert "Clearing: Accepted" in page.text
+    assert "Clear charging profiles (profile 1): Accepted" in page.text
     assert "Cleared" in page.text
     assert "No profile is installed by our books" in page.text
 

@@ -11,12 +11,11 @@ from csms import clock
 from csms.domain.authorization import IdTag, TagStatus
 from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import ChargePoint
-from csms.domain.command import Command, CommandError, CommandState
+from csms.domain.command import CommandError, CommandState
 from csms.domain.security_event import own_event
 from csms.domain.server_certificates import ServerCertificate
 from csms.state.accounts import User
 from csms.web.pages import words
-from csms.web.pages.command_forms import FORMS
 from csms.web.parts import EXTENSION
 
 POLYGLOTS = (
@@ -196,12 +195,27 @@ def test_settings_are_changed_and_the_key_renewed(browser, cast, around, stores)
     )
     renewed = browser.post("/charge-points/CP001/key")
 
-    assert saved.headers["Location"] == "/charge-points/CP001"
+    assert saved.headers["Location"] == "/charge-points/CP001/settings"
     assert stores.charge_points.get("CP001").admission == "rejected"
     assert stores.charge_points.get("CP001").description == "Yard"
     assert 'class="secret"' in renewed.text
     assert stores.charge_points.get("CP001").security_profile == 1
     assert around.evicted == ["CP001"]
+
+
+def test_settings_that_are_wrong_stay_in_the_form(browser, cast, stores):
+    wrong = {"admission": "maybe", "description": "Yard", "serial_number": "SN-7", "quiet": "yes"}
+    refused = browser.post("/charge-points/CP001/settings", wrong)
+
+    document = Document(refused.text)
+    assert refused.status_code == 422
+    assert "admission: must be one of" in document.text
+    kept = [(a.get("name"), a.get("value"), "checked" in a) for _, a in document.elements]
+    assert ("description", "Yard", False) in kept
+    assert ("serial_number", "SN-7", False) in kept
+    assert ("quiet", "yes", True) in kept
+    assert ("local_list_auto_sync", "yes", False) in kept
+    assert stores.charge_points.get("CP001").description != "Yard"
 
 
 def test_security_profile_is_changed_with_a_key_where_it_needs_one(browser, cast, around, stores):
@@ -315,148 +329,6 @@ def test_list_is_paged_and_searched(browser, stores):
         "No charge point's id begins with"
         in Document(browser.get("/charge-points?prefix=C").text).text
     )
-
-
-COMMANDS = "/charge-points/CP001/commands"
-
-
-@pytest.mark.parametrize(
-    ("form", "payload"),
-    [
-        ({"action": "RemoteStartTransaction", "idTag": "ALICE"}, {"idTag": "ALICE"}),
-        (
-            {"action": "RemoteStartTransaction", "idTag": "ALICE", "connectorId": "2"},
-            {"idTag": "ALICE", "connectorId": 2},
-        ),
-        ({"action": "RemoteStopTransaction", "transactionId": "7"}, {"transactionId": 7}),
-        ({"action": "UnlockConnector", "connectorId": "1"}, {"connectorId": 1}),
-        ({"action": "Reset", "type": "Hard"}, {"type": "Hard"}),
-        (
-            {"action": "ChangeAvailability", "connectorId": "0", "type": "Inoperative"},
-            {"connectorId": 0, "type": "Inoperative"},
-        ),
-        ({"action": "GetConfiguration", "key": ""}, {}),
-        ({"action": "GetConfiguration", "key": "A, B,"}, {"key": ["A", "B"]}),
-        (
-            {"action": "ChangeConfiguration", "key": "HeartbeatInterval", "value": "60"},
-            {"key": "HeartbeatInterval", "value": "60"},
-        ),
-        ({"action": "ClearCache"}, {}),
-        (
-            {"action": "DataTransfer", "vendorId": "acme", "data": "x"},
-            {"vendorId": "acme", "data": "x"},
-        ),
-        (
-            {"action": "TriggerMessage", "requestedMessage": "Heartbeat"},
-            {"requestedMessage": "Heartbeat"},
-        ),
-        ({"kind": "json", "action": "Reset", "payload": '{"type": "Soft"}'}, {"type": "Soft"}),
-        ({"kind": "json", "action": "ClearCache", "payload": ""}, {}),
-    ],
-)
-def test_form_becomes_a_command(browser, connected, around, stores, form, payload):
-    around.draining = True  # so that nobody waits for an answer
-
-    given = browser.post(COMMANDS, form)
-
-    [command] = stores.commands.page(None, 10, charge_point_id="CP001").items
-    assert given.status_code == 303
-    assert given.headers["Location"] == (
-        f"/charge-points/CP001?command={command.command_id}#results"
-    )
-    assert command.action == form["action"]
-    assert command.payload == payload
-    assert command.requested_by == "user:olga"
-
-
-def test_every_core_operation_has_a_form():
-    assert set(FORMS) >= {
-        "ChangeAvailability",
-        "ChangeConfiguration",
-        "ClearCache",
-        "DataTransfer",
-        "GetConfiguration",
-        "RemoteStartTransaction",
-        "RemoteStopTransaction",
-        "Reset",
-        "UnlockConnector",
-    }
-
-
-@pytest.mark.parametrize(
-    ("form", "complaint"),
-    [
-        ({"action": "RemoteStartTransaction"}, "payload.idTag: is required"),
-        (
-            {"action": "UnlockConnector", "connectorId": "one"},
-            "payload.connectorId: must be an integer",
-        ),
-        ({"action": "UnlockConnector", "connectorId": "0"}, "payload.connectorId: must be above 0"),
-        ({"action": "UnlockConnector", "connectorId": "9" * 5000}, "must be an integer"),
-        ({"action": "Explode"}, "action: must be one of"),
-        ({"kind": "json", "action": "Reset", "payload": "{"}, "payload: is not JSON at line 1"),
-        ({"kind": "json", "action": "Reset", "payload": "[]"}, "payload: must be an object"),
-        ({"kind": "json", "action": "Reset", "payload": "{}"}, "payload.type: is required"),
-    ],
-)
-def test_wrong_command_is_explained_and_kept_in_the_form(
-    browser, connected, stores, form, complaint
-):
-    refused = browser.post(COMMANDS, form)
-
-    document = Document(refused.text)
-    assert refused.status_code == 422
-    assert complaint in document.text
-    assert not stores.commands.page(None, 10, charge_point_id="CP001").items
-    if form["action"] in FORMS:
-        assert any(tag == "details" and "open" in attrs for tag, attrs in document.elements)
-
-
-def test_command_to_one_that_is_away_is_explained(browser, cast):
-    refused = browser.post(COMMANDS, {"action": "ClearCache"})
-
-    assert refused.status_code == 409
-    assert "CP001 is not connected." in refused.text
-
-
-def test_form_sent_twice_is_one_command(browser, connected, around, stores):
-    around.draining = True
-
-    browser.post(COMMANDS, {"action": "ClearCache", "once": "abc"})
-    browser.post(COMMANDS, {"action": "ClearCache", "once": "abc"})
-    browser.post(COMMANDS, {"action": "Reset", "type": "Soft", "once": "abc"})
-
-    assert len(stores.commands.page(None, 10, charge_point_id="CP001").items) == 2
-
-
-def command_in(state, **kwargs):
-    return Command("c1", "CP001", "Reset", {}, state, "user:olga", 0, 0, **kwargs)
-
-
-@pytest.mark.parametrize(
-    ("command", "tone", "sentence"),
-    [
-        (command_in(CommandState.QUEUED), "waiting", "Waits to be sent"),
-        (command_in(CommandState.SENT), "waiting", "waits for the answer"),
-        (command_in(CommandState.ANSWERED, answer={"status": "Accepted"}), "good", "Accepted"),
-        (command_in(CommandState.ANSWERED, answer={"status": "Rejected"}), "bad", "may be busy"),
-        (command_in(CommandState.ANSWERED, answer={"status": "Odd"}), "bad", "answered Odd"),
-        (command_in(CommandState.ANSWERED, answer={"configurationKey": []}), "good", "Answered"),
-        (
-            command_in(CommandState.REFUSED, error=CommandError("NotSupported", "no", {})),
-            "bad",
-            "refused it. NotSupported: no",
-        ),
-        (command_in(CommandState.TIMED_OUT), "bad", "did not answer in time"),
-        (command_in(CommandState.UNDELIVERABLE, reason="too late"), "bad", "Never sent: too late"),
-        (command_in(CommandState.UNKNOWN), "bad", "may have been done or not"),
-    ],
-)
-def test_outcome_of_a_command_in_plain_words(command, tone, sentence):
-    outcome = words.outcome(command)
-
-    assert outcome.tone == tone
-    assert sentence in outcome.sentence
 
 
 def test_id_tag_is_entered_blocked_accepted_and_deleted(browser, stores):
@@ -660,7 +532,9 @@ def test_whatever_a_charge_point_says_is_shown_as_text(browser, connected, store
         assert list(page.injected()) == []
     refused = browser.post("/charge-points/new", {"id": nasty, "description": nasty})
     assert list(Document(refused.text).injected()) == []
-    refused = browser.post(COMMANDS, {"kind": "json", "action": nasty, "payload": nasty})
+    refused = browser.post(
+        "/charge-points/CP001/commands", {"kind": "json", "action": nasty, "payload": nasty}
+    )
     assert list(Document(refused.text).injected()) == []
     assert shown.count(nasty) >= 15
 

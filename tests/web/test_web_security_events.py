@@ -103,3 +103,18 @@ def test_an_event_that_left_meanwhile_is_no_failure(browser, cast):
     browser.post("/security/acknowledge", {"event_id": "none"})
 
     assert "There is no security event none." in browser.get("/security").text
+
+
+def test_acknowledging_leads_back_to_the_list_it_stood_in(browser, told, stores):
+    [kept] = stores.security_events.page(None, 1, critical=True, acknowledged=False).items
+    form = {"event_id": kept.event_id, "charge_point_id": "CP001"}
+
+    on_its_tab = browser.post("/security/acknowledge", {**form, "back": "charge point"})
+    in_the_list = browser.post("/security/acknowledge", form)
+    nowhere = browser.post(
+        "/security/acknowledge", {**form, "back": "charge point", "charge_point_id": "//x"}
+    )
+
+    assert on_its_tab.headers["Location"] == "/charge-points/CP001/security#events"
+    assert in_the_list.headers["Location"] == "/security?charge_point_id=CP001"
+    assert nowhere.headers["Location"].startswith("/security?")

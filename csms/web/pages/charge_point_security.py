@@ -50,13 +50,17 @@ def _page(charge_point_id: str, values: Any, error: Exception | None) -> str:
     state = charge_point_state.get(stores, charge_point_id)
     organisation = settings.cpo_name or stores.configurations.find(charge_point_id).text("CpoName")
     asked = query.text("command", 32)
+    revoke = values.get("fingerprint") or query.text("revoke", 64)
     authority = authority_of(settings)
+    held = certificates.certificates_of(stores, charge_point_id)
     return render_template(
         "charge_point_security.html",
         state=state,
         expected=expected_subject(state.record, settings.client_certificate_cn, organisation),
         signed_by=authority.words if authority is not None else None,
-        certificates=certificates.certificates_of(stores, charge_point_id),
+        certificates=held,
+        revoking=next((one for one in held.issued if one.fingerprint == revoke), None),
+        serial_numbers={one.fingerprint: one.serial_number for one in held.issued},
         requests=stores.certificate_requests.page(
             None, REQUESTS_SHOWN, charge_point_id=charge_point_id
         ).items,
@@ -110,6 +114,18 @@ def delete(charge_point_id: str) -> Response | tuple[str, int]:
             confirmed=form.get("typed_id") == charge_point_id,
         ),
     )
+
+
+@blueprint.post(f"{_PATH}/revoke")
+def revoke(charge_point_id: str) -> Response | tuple[str, int]:
+    """It needs the charge point's id typed: it may not come back."""
+    if request.form.get("typed_id") != charge_point_id:
+        error = FieldError("typed_id", f"type {charge_point_id} to revoke it")
+        return _refused(charge_point_id, error)
+    fingerprint = request.form.get("fingerprint", "")[:64]
+    certificates.revoke(parts(), charge_point_id, fingerprint, g.requested_by)
+    flash("The certificate is revoked.")
+    return _to(charge_point_id)
 
 
 @blueprint.post(f"{_PATH}/chain")

@@ -13,8 +13,10 @@ from csms.domain.charge_point import (
     PROFILES_WITH_KEY,
     SECURITY_PROFILES,
     Admission,
+    ChargePoint,
     is_charge_point_id,
 )
+from csms.domain.charging_profile import Purpose
 from csms.domain.client_certificates import common_names
 from csms.domain.connector import ChargePointStatus
 from csms.domain.local_list import ALL, GROUP_PREFIX, NO_LIST
@@ -27,7 +29,7 @@ from csms.web.charge_point_settings import Key
 from csms.web.charge_point_state import ChargePointState
 from csms.web.frames_shown import ShownFrame, read_frame
 from csms.web.pages import query
-from csms.web.pages.command_forms import FORMS, OTHER_ACTIONS
+from csms.web.pages.command_forms import GROUPS, OTHER_ACTIONS, Rejected
 from csms.web.parts import parts
 
 blueprint = Blueprint("charge_points_page", __name__)
@@ -36,6 +38,7 @@ PER_PAGE = 50
 TRANSACTIONS_SHOWN = 10
 COMMANDS_SHOWN = 10
 EXCHANGES_SHOWN = 25
+TEMPLATES_LOOKED_AT = 200
 CRITICAL_LOOKED_AT = 500
 
 
@@ -162,12 +165,11 @@ def _list_wishes(form: Any) -> dict[str, Any]:
 
 @blueprint.get("/charge-points/<charge_point:charge_point_id>")
 def page(charge_point_id: str) -> str:
-    return render_charge_point(charge_point_id)
+    return render_charge_point(charge_point_id, Rejected())
 
 
-def render_charge_point(charge_point_id: str, **form: Any) -> str:
-    """The page of a charge point; form: what a rejected command form held. Raises
-    ChargePointUnknown."""
+def render_charge_point(charge_point_id: str, rejected: Rejected) -> str:
+    """The page of a charge point. Raises ChargePointUnknown."""
     stores = parts().stores
     state = charge_point_state.get(stores, charge_point_id)
     log = stores.messages.page(charge_point_id, query.text("messages") or None, EXCHANGES_SHOWN)
@@ -184,11 +186,18 @@ def render_charge_point(charge_point_id: str, **form: Any) -> str:
         messages=_read(log.items),
         older_messages=log.next_cursor,
         newest_messages=not query.text("messages"),
-        forms=FORMS,
+        groups=GROUPS,
         other_actions=OTHER_ACTIONS,
-        form=form,
+        start_templates=_start_templates(),
+        rejected=rejected,
         now_ms=clock.now_ms(),
     )
+
+
+def _start_templates() -> list[str]:
+    """Names of those that can come with the start of a transaction."""
+    templates = parts().stores.charging_profile_templates.page(None, TEMPLATES_LOOKED_AT).items
+    return [t.name for t in templates if t.profile.get("chargingProfilePurpose") == Purpose.TX]
 
 
 def _running(state: ChargePointState) -> dict[int, Transaction]:
@@ -214,23 +223,27 @@ def _read(messages: Any) -> list[tuple[Message, ShownFrame, str]]:
 
 @blueprint.get("/charge-points/<charge_point:charge_point_id>/settings")
 def settings(charge_point_id: str) -> str:
-    return _settings_form(charge_point_id, None)
+    return _settings_form(charge_point_id)
 
 
-def _settings_form(charge_point_id: str, error: Exception | None) -> str:
+def _settings_form(charge_point_id: str, section: str = "", error: Exception | None = None) -> str:
+    """section: the one whose form was not taken, and is shown as it was filled in."""
     settings = parts().settings
-    record = parts().stores.charge_points.get(charge_point_id)
-    sources = [f"{GROUP_PREFIX}{name}" for name in parts().stores.id_tags.groups()]
-    # A group that has lost its tags, or has none yet, stays assigned.
-    if record.local_list not in {NO_LIST, ALL, *sources}:
-        sources.append(record.local_list)
-    sources = [NO_LIST, ALL, *sources]
+    state = charge_point_state.get(parts().stores, charge_point_id)
+    record = state.record
+    values: Mapping[str, Any] = {
+        **{name: getattr(record, name) for name in _SETTINGS},
+        **{name: "yes" if getattr(record, name) else "" for name in _SWITCHES},
+    }
     return render_template(
         "charge_point_settings.html",
+        state=state,
         record=record,
+        values=request.form if section == "settings" else values,
+        section=section,
         error=error,
         admissions=Admission,
-        local_list_sources=sources,
+        local_list_sources=_sources(record),
         profiles=charge_point_settings.PROFILE_WORDS,
         certificate_names=common_names(record, settings.client_certificate_cn),
         organisation=settings.cpo_name,
@@ -238,14 +251,31 @@ def _settings_form(charge_point_id: str, error: Exception | None) -> str:
     )
 
 
+_SETTINGS = ("admission", "description", "local_list", "serial_number")
+_SWITCHES = ("local_list_auto_sync", "quiet")
+
+
+def _sources(record: ChargePoint) -> list[str]:
+    """What may be assigned as its local list. A group that has lost its tags, or has none yet,
+    stays assigned."""
+    sources = [f"{GROUP_PREFIX}{name}" for name in parts().stores.id_tags.groups()]
+    if record.local_list not in {NO_LIST, ALL, *sources}:
+        sources.append(record.local_list)
+    return [NO_LIST, ALL, *sources]
+
+
 @blueprint.post("/charge-points/<charge_point:charge_point_id>/settings")
 def change(charge_point_id: str) -> Response | tuple[str, int]:
     try:
         _change(charge_point_id, {**_wishes(request.form), **_list_wishes(request.form)})
     except FieldError as error:
-        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+        return _not_taken(charge_point_id, "settings", error)
     flash("Saved.")
-    return _to(charge_point_id)
+    return _to_settings(charge_point_id)
+
+
+def _not_taken(charge_point_id: str, section: str, error: Exception) -> tuple[str, int]:
+    return _settings_form(charge_point_id, section, error), HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def _change(charge_point_id: str, wishes: dict[str, Any]) -> Key | None:
@@ -265,14 +295,11 @@ def change_profile(charge_point_id: str) -> Response | str | tuple[str, int]:
             wishes["authorization_key"] = charge_point_settings.GENERATE
         key = _change(charge_point_id, wishes)
     except FieldError as error:
-        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+        return _not_taken(charge_point_id, "profile", error)
     if key is not None:
         return _show_key(charge_point_id, key)
     flash("Saved: from now on it connects with that security profile only.")
-    return redirect(
-        url_for("charge_points_page.settings", charge_point_id=charge_point_id),
-        HTTPStatus.SEE_OTHER,
-    )
+    return _to_settings(charge_point_id)
 
 
 @blueprint.post("/charge-points/<charge_point:charge_point_id>/key")
@@ -284,7 +311,7 @@ def renew_key(charge_point_id: str) -> str | tuple[str, int]:
     try:
         key = _change(charge_point_id, wishes)
     except FieldError as error:
-        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+        return _not_taken(charge_point_id, "key", error)
     return _show_key(charge_point_id, key)
 
 
@@ -301,13 +328,12 @@ def _show_key(charge_point_id: str, key: Key | None) -> str:
 def delete(charge_point_id: str) -> Response | tuple[str, int]:
     if request.form.get("typed_id") != charge_point_id:
         error = FieldError("typed_id", f"type {charge_point_id} to delete it")
-        return _settings_form(charge_point_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+        return _not_taken(charge_point_id, "delete", error)
     charge_point_settings.delete(parts(), charge_point_id)
     flash(f"{charge_point_id} is deleted; its transactions are kept.")
     return redirect(url_for("charge_points_page.listing"), HTTPStatus.SEE_OTHER)
 
 
-def _to(charge_point_id: str) -> Response:
-    return redirect(
-        url_for("charge_points_page.page", charge_point_id=charge_point_id), HTTPStatus.SEE_OTHER
-    )
+def _to_settings(charge_point_id: str) -> Response:
+    address = url_for("charge_points_page.settings", charge_point_id=charge_point_id)
+    return redirect(address, HTTPStatus.SEE_OTHER)

@@ -1,7 +1,7 @@
 """The forms of the commands people give most, and how each becomes an OCPP payload."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -9,6 +9,7 @@ import orjson
 
 from csms.commands.requests import REQUESTS
 from csms.errors import FieldError
+from csms.web.pages.command_words import TITLES
 
 
 class Kind(Enum):
@@ -16,6 +17,18 @@ class Kind(Enum):
     NUMBER = "number"
     CHOICE = "choice"
     LIST = "list"
+    # As it was typed, nothing included.
+    VALUE = "value"
+    # The name of a charging profile template, which the payload has the profile of.
+    TEMPLATE = "template"
+
+
+class Place(Enum):
+    """The page on which a form stands, and to which it leads back."""
+
+    NOW = "now"
+    CONFIGURATION = "configuration"
+    LOCAL_LIST = "local list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,50 +49,61 @@ class CommandForm:
     """is_grave: it may end what people are doing."""
 
     action: str
-    title: str
     hint: str
     fields: tuple[FormField, ...] = ()
     is_grave: bool = False
+    place: Place = Place.NOW
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.action]
 
 
 def _connector(hint: str, *, is_required: bool) -> FormField:
     return FormField("connectorId", "Connector", Kind.NUMBER, (), is_required, hint)
 
 
-_CORE = (
+def _message(*options: str) -> FormField:
+    return FormField("requestedMessage", "Message", Kind.CHOICE, options, is_required=True)
+
+
+_CHARGING = (
     CommandForm(
         "RemoteStartTransaction",
-        "Start a transaction",
         "Asks the charge point to start charging for an id tag.",
         (
             FormField("idTag", "Id tag", is_required=True, longest=20),
             _connector("Empty: whichever it chooses.", is_required=False),
+            FormField(
+                "template",
+                "Charging profile",
+                Kind.TEMPLATE,
+                hint="A template for one transaction (TxProfile), which it charges by.",
+            ),
         ),
     ),
     CommandForm(
         "RemoteStopTransaction",
-        "Stop a transaction",
         "Ends a running transaction.",
         (FormField("transactionId", "Transaction", Kind.NUMBER, is_required=True),),
         is_grave=True,
     ),
     CommandForm(
         "UnlockConnector",
-        "Unlock a connector",
         "For a cable that is stuck; a running transaction ends first.",
         (_connector("", is_required=True),),
         is_grave=True,
     ),
+)
+_OPERATION = (
     CommandForm(
         "Reset",
-        "Restart the charge point",
         "Soft ends transactions in good order first; Hard does not wait.",
         (FormField("type", "Kind", Kind.CHOICE, ("Soft", "Hard"), is_required=True),),
         is_grave=True,
     ),
     CommandForm(
         "ChangeAvailability",
-        "Take in or out of service",
         "Inoperative: nobody can charge, even after a restart.",
         (
             FormField("type", "To", Kind.CHOICE, ("Operative", "Inoperative"), is_required=True),
@@ -87,27 +111,42 @@ _CORE = (
         ),
         is_grave=True,
     ),
+    CommandForm("ClearCache", "Makes it forget the id tags it has let charge before."),
+)
+_MESSAGES = (
     CommandForm(
-        "GetConfiguration",
-        "Read its configuration",
-        "Leave the keys empty to read all of them.",
-        (FormField("key", "Keys", Kind.LIST, hint="Separated by commas.", longest=2000),),
-    ),
-    CommandForm(
-        "ChangeConfiguration",
-        "Change its configuration",
-        "Sets one configuration key.",
+        "TriggerMessage",
+        "Asks the charge point to report now. What it then sends is shown with the command.",
         (
-            FormField("key", "Key", is_required=True, longest=50),
-            FormField("value", "Value", is_required=True, longest=500),
+            _message(
+                "StatusNotification",
+                "MeterValues",
+                "Heartbeat",
+                "BootNotification",
+                "DiagnosticsStatusNotification",
+                "FirmwareStatusNotification",
+            ),
+            _connector("Empty: all that apply.", is_required=False),
         ),
     ),
     CommandForm(
-        "ClearCache", "Clear its cache", "Makes it forget the id tags it has let charge before."
+        "ExtendedTriggerMessage",
+        "The same, for charge points with the security extension.",
+        (
+            _message(
+                "LogStatusNotification",
+                "FirmwareStatusNotification",
+                "SignChargePointCertificate",
+                "StatusNotification",
+                "MeterValues",
+                "Heartbeat",
+                "BootNotification",
+            ),
+            _connector("Empty: all that apply.", is_required=False),
+        ),
     ),
     CommandForm(
         "DataTransfer",
-        "Vendor's own message",
         "What it means is between you and the vendor.",
         (
             FormField("vendorId", "Vendor id", is_required=True),
@@ -116,41 +155,66 @@ _CORE = (
         ),
     ),
 )
-_TRIGGER = CommandForm(
-    "TriggerMessage",
-    "Ask for a message",
-    "Asks the charge point to report now.",
-    (
-        FormField(
-            "requestedMessage",
-            "Message",
-            Kind.CHOICE,
-            (
-                "StatusNotification",
-                "MeterValues",
-                "Heartbeat",
-                "BootNotification",
-                "DiagnosticsStatusNotification",
-                "FirmwareStatusNotification",
-            ),
-            is_required=True,
+GROUPS: Mapping[str, tuple[CommandForm, ...]] = {
+    "Charging": _CHARGING,
+    "The charge point": _OPERATION,
+    "Messages": _MESSAGES,
+}
+_ELSEWHERE = (
+    CommandForm(
+        "ChangeConfiguration",
+        "A new AuthorizationKey or SecurityProfile is kept here too, once the charge point uses "
+        "it.",
+        (
+            FormField("key", "Key", is_required=True, longest=50),
+            FormField("value", "Value", Kind.VALUE, longest=500),
         ),
-        _connector("Empty: all that apply.", is_required=False),
+        place=Place.CONFIGURATION,
     ),
+    CommandForm(
+        "GetConfiguration",
+        "Leave the keys empty to read all of them.",
+        (FormField("key", "Keys", Kind.LIST, hint="Separated by commas.", longest=2000),),
+        place=Place.CONFIGURATION,
+    ),
+    CommandForm("GetLocalListVersion", "Asks which version it has now.", place=Place.LOCAL_LIST),
 )
-FORMS: Mapping[str, CommandForm] = {form.action: form for form in (*_CORE, _TRIGGER)}
+FORMS: Mapping[str, CommandForm] = {
+    form.action: form for form in (*_CHARGING, *_OPERATION, *_MESSAGES, *_ELSEWHERE)
+}
 OTHER_ACTIONS = tuple(REQUESTS)
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A form that was not taken, to be shown again as it was filled in. is_json: that for any
+    operation. error: None where no form was rejected."""
+
+    action: str = ""
+    is_json: bool = False
+    error: Exception | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_place(self) -> bool:
+        """Whether there is a form to show the error beside."""
+        return self.is_json or self.action in FORMS
+
+
 def payload_of(form: CommandForm, values: Mapping[str, str]) -> dict[str, Any]:
-    """Raises FieldError; what only the schema knows is left to it."""
+    """But for what a template brings. Raises FieldError; what only the schema knows is left to
+    it."""
     payload: dict[str, Any] = {}
-    for field in form.fields:
-        text = values.get(field.name, "").strip()
-        if text:
-            payload[field.name] = _value(field, text)
-        elif field.is_required:
-            raise FieldError(f"payload.{field.name}", "is required")
+    for one in form.fields:
+        text = values.get(one.name, "").strip()
+        if one.kind is Kind.TEMPLATE:
+            continue
+        if one.kind is Kind.VALUE:
+            payload[one.name] = values.get(one.name, "")
+        elif text:
+            payload[one.name] = _value(one, text)
+        elif one.is_required:
+            raise FieldError(f"payload.{one.name}", "is required")
     return payload
 
 

@@ -14,6 +14,7 @@ from csms.errors import (
 )
 from csms.web import charge_point_state, local_list_state
 from csms.web.pages import query
+from csms.web.pages.command_forms import Rejected
 from csms.web.parts import parts
 
 blueprint = Blueprint("local_list_page", __name__)
@@ -28,11 +29,17 @@ def page(charge_point_id: str) -> str:
     return _page(charge_point_id, None)
 
 
+def render_local_list(charge_point_id: str, rejected: Rejected) -> str:
+    """Raises ChargePointUnknown."""
+    return _page(charge_point_id, rejected.error)
+
+
 def _page(charge_point_id: str, error: Exception | None) -> str:
     stores, now_ms = parts().stores, clock.now_ms()
     cursor = query.text("cursor", 100) or None
     entries = local_list_state.entries(stores, charge_point_id, cursor, PER_PAGE)
-    next_query = query.address_with(cursor=entries.next_cursor)
+    next_query = query.address_with(cursor=entries.next_cursor, command=None)
+    asked = query.text("command", 32)
     return render_template(
         "charge_point_local_list.html",
         state=charge_point_state.get(stores, charge_point_id),
@@ -40,6 +47,7 @@ def _page(charge_point_id: str, error: Exception | None) -> str:
         entries=entries,
         next_query={**next_query, "charge_point_id": charge_point_id},
         is_first_page=cursor is None,
+        command=stores.commands.find(charge_point_id, asked) if asked else None,
         error=error,
     )
 

@@ -1,5 +1,6 @@
 """Security across charge points: events to be acknowledged, certificates to be seen to."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
@@ -7,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from csms import clock
 from csms.domain.certificate_request import RequestState
+from csms.domain.charge_point import is_charge_point_id
 from csms.errors import NotFound
 from csms.web import certificates
 from csms.web.pages import query
@@ -55,7 +57,7 @@ def listing() -> str:
 
 @blueprint.post("/security/acknowledge")
 def acknowledge() -> Response:
-    """`shown` and `charge_point_id` of the form lead back to the list it stood in."""
+    """`back`, `shown` and `charge_point_id` of the form lead back to the list it stood in."""
     form = request.form
     try:
         parts().stores.security_events.acknowledge(
@@ -65,9 +67,17 @@ def acknowledge() -> Response:
         flash(str(error))
     else:
         flash("Acknowledged.")
-    back = url_for(
+    return redirect(_list_of(form), HTTPStatus.SEE_OTHER)
+
+
+def _list_of(form: Mapping[str, str]) -> str:
+    charge_point_id = form.get("charge_point_id", "")
+    if form.get("back") == "charge point" and is_charge_point_id(charge_point_id):
+        return url_for(
+            "charge_point_security_page.page", charge_point_id=charge_point_id, _anchor="events"
+        )
+    return url_for(
         "security_page.listing",
         shown=form.get("shown") or None,
-        charge_point_id=form.get("charge_point_id") or None,
+        charge_point_id=charge_point_id or None,
     )
-    return redirect(back, HTTPStatus.SEE_OTHER)

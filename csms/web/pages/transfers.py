@@ -1,11 +1,10 @@
 """A charge point's firmware and logs: asking for an update or an upload, and how far each is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
-from marshmallow import Schema, ValidationError
 from werkzeug.wrappers import Response
 
 from csms import clock
@@ -28,7 +27,9 @@ from csms.web.api.transfers import (
     log_upload,
     transfers_of,
 )
+from csms.web.pages import query
 from csms.web.pages.commands import WAIT_S, once_key
+from csms.web.pages.entered import entered, entered_number
 from csms.web.pages.transfer_words import WORDS
 from csms.web.parts import parts
 
@@ -48,11 +49,13 @@ def _page(charge_point_id: str, **rejected: Any) -> str:
     """rejected: `subject`, `error` and `values` of a form that was not taken."""
     stores = parts().stores
     state = charge_point_state.get(stores, charge_point_id)
+    updates_from, uploads_from = query.text("updates") or None, query.text("uploads") or None
     return render_template(
         "charge_point_transfers.html",
         state=state,
-        updates=transfers_of(charge_point_id, Subject.FIRMWARE, None, SHOWN).items,
-        uploads=transfers_of(charge_point_id, Subject.LOGS, None, SHOWN).items,
+        updates=transfers_of(charge_point_id, Subject.FIRMWARE, updates_from, SHOWN),
+        uploads=transfers_of(charge_point_id, Subject.LOGS, uploads_from, SHOWN),
+        is_newest=not (updates_from or uploads_from),
         signing_keys=[key.name for key in stores.signing_keys.all()],
         rejected={"subject": "", "error": None, "values": {}, **rejected},
         **WORDS,
@@ -64,7 +67,7 @@ def update(charge_point_id: str) -> Response | tuple[str, int]:
     """What is wrong with it is shown beside the form."""
 
     def ask(wish: Wish) -> Command:
-        wanted = firmware_update(_entered(NewFirmwareUpdateSchema()))
+        wanted = firmware_update(entered(NewFirmwareUpdateSchema(), _filled_in()))
         return parts().transfers.update_firmware(wish, wanted, clock.now_ms())
 
     return _ask(charge_point_id, "updates", ask)
@@ -75,7 +78,7 @@ def upload(charge_point_id: str) -> Response | tuple[str, int]:
     """What is wrong with it is shown beside the form."""
 
     def ask(wish: Wish) -> Command:
-        wanted = log_upload(_entered(NewLogUploadSchema()))
+        wanted = log_upload(entered(NewLogUploadSchema(), _filled_in()))
         return parts().transfers.upload_log(wish, wanted, clock.now_ms())
 
     return _ask(charge_point_id, "uploads", ask)
@@ -113,27 +116,15 @@ def _rejected(
     return _page(charge_point_id, subject=subject, error=error, values=request.form), status
 
 
-def _entered(schema: Schema) -> Mapping[str, Any]:
-    """What was filled in, by the rules of the API. Raises FieldError."""
-    filled = {
-        name: request.form[name].strip()
-        for name in schema.fields
-        if request.form.get(name, "").strip()
-    }
-    entered: dict[str, Any] = dict(filled)
-    for name, text in filled.items():
-        if name in _INSTANTS:
+def _filled_in() -> dict[str, Any]:
+    values: dict[str, Any] = request.form.to_dict()
+    for name, text in values.items():
+        if name in _INSTANTS and text.strip() and not text.strip().endswith("Z"):
             # A browser's field for an instant knows no zone; the form says UTC.
-            entered[name] = text if text.endswith("Z") else f"{text}Z"
-        elif name in _NUMBERS and text.isdecimal() and len(text) <= 10:
-            entered[name] = int(text)
-    if "signing_certificate" in filled:
-        # Browsers send CRLF; certificates are compared and sent with LF.
-        entered["signing_certificate"] = filled["signing_certificate"].replace("\r\n", "\n")
-    try:
-        loaded: Mapping[str, Any] = schema.load(entered)
-    except ValidationError as error:
-        messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
-        name, problems = next(iter(messages.items()))
-        raise FieldError(str(name), " ".join(map(str, problems))) from None
-    return loaded
+            values[name] = f"{text.strip()}Z"
+        elif name in _NUMBERS:
+            values[name] = entered_number(text)
+        elif name == "signing_certificate":
+            # Browsers send CRLF; certificates are compared and sent with LF.
+            values[name] = text.replace("\r\n", "\n")
+    return values

@@ -14,12 +14,12 @@ from csms.config import ClientCertificates
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.charging_books import ProfileRecord, ProfileState
 from csms.domain.charging_profile import ChargingProfile, Purpose, write_profile
-from csms.domain.command import Command, CommandState
 from csms.domain.connector import ChargePointStatus
 from csms.domain.local_list import ListState
 from csms.domain.reservation import Reservation, ReservationState
 from csms.web import charging_graph
 from csms.web.charge_point_state import ChargePointState, ConnectorState
+from csms.web.pages import command_words
 from csms.web.parts import parts
 
 
@@ -204,66 +204,22 @@ def local_list_badge(state: ListState) -> Badge:
     return _LIST_STATES[state]
 
 
-# Statuses of confirmations that say more in a sentence than by their name (OCPP 1.6, chapter 7).
-_ANSWERS: dict[str, tuple[str, str]] = {
-    "Accepted": ("good", "Accepted"),
-    "Rejected": (
-        "bad",
-        "The charge point answered Rejected: it may be busy, or not allow this now",
-    ),
-    "Scheduled": ("good", "Scheduled: it will be done when the running transaction has ended"),
-    "Unlocked": ("good", "Unlocked"),
-    "UnlockFailed": ("bad", "The charge point tried and could not unlock the connector"),
-    "NotSupported": ("bad", "The charge point does not support this"),
-    "NotImplemented": ("bad", "The charge point does not implement this message"),
-    "RebootRequired": ("good", "Accepted; it takes effect after a reboot"),
-    "UnknownMessageId": ("bad", "The charge point does not know this message id"),
-    "UnknownVendorId": ("bad", "The charge point does not know this vendor id"),
-    "Occupied": ("bad", "The connector is occupied"),
-    "Faulted": ("bad", "The connector is faulted"),
-    "Unavailable": ("bad", "The connector is unavailable"),
+_FACTS = {
+    "chargePointVendor": "Vendor",
+    "chargePointModel": "Model",
+    "chargePointSerialNumber": "Serial number",
+    "chargeBoxSerialNumber": "Serial number of the box",
+    "firmwareVersion": "Firmware",
+    "iccid": "SIM card (ICCID)",
+    "imsi": "SIM (IMSI)",
+    "meterType": "Meter",
+    "meterSerialNumber": "Serial number of the meter",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """tone: `good`, `bad` or `waiting`."""
-
-    tone: str
-    sentence: str
-
-
-def outcome(command: Command) -> Outcome:
-    """What came of a command, in one sentence."""
-    match command.state:
-        case CommandState.QUEUED:
-            return Outcome("waiting", "Waits to be sent")
-        case CommandState.SENT:
-            return Outcome("waiting", "Sent; waits for the answer")
-        case CommandState.TIMED_OUT:
-            return Outcome(
-                "bad", "The charge point did not answer in time; it may have been done or not"
-            )
-        case CommandState.UNDELIVERABLE:
-            return Outcome("bad", f"Never sent: {command.reason or 'it could not be delivered'}")
-        case CommandState.UNKNOWN:
-            return Outcome(
-                "bad", "Sent, then the connection was lost; it may have been done or not"
-            )
-        case CommandState.REFUSED:
-            error = command.error
-            said = ": ".join(filter(None, (error.code, error.description))) if error else ""
-            return Outcome("bad", f"The charge point refused it. {said}".strip())
-        case CommandState.ANSWERED:
-            return _answered(command)
-
-
-def _answered(command: Command) -> Outcome:
-    status = (command.answer or {}).get("status")
-    if status is None:
-        return Outcome("good", "Answered")
-    tone, sentence = _ANSWERS.get(str(status), ("bad", f"The charge point answered {status}"))
-    return Outcome(tone, sentence)
+def fact_word(name: str) -> str:
+    """Of a field of BootNotification.req."""
+    return _FACTS.get(name, name)
 
 
 def energy(wh: int | None) -> str:
@@ -358,15 +314,19 @@ def register(app: Flask) -> None:
     )
     app.jinja_env.globals.update(
         charge_point_badge=charge_point_badge,
+        command_record=command_words.record_page,
+        command_subject=command_words.subject,
+        command_title=command_words.title,
         connector_badge=connector_badge,
+        fact_word=fact_word,
         limit_word=charging_graph.figure,
         limits_word=limits_word,
         local_list_badge=local_list_badge,
         profile_badge=profile_badge,
         profile_on_wire=write_profile,
         purpose_word=purpose_word,
+        outcome=command_words.outcome,
         reservation_badge=reservation_badge,
-        outcome=outcome,
         total_power=total_power,
         ocpp_address=ocpp_address,
         live_entry=lambda: parts().feed.last_entry,
