@@ -58,7 +58,7 @@ class Delivery:
         if pending.outstanding is not None:
             return None
         charge_point_id = record.charge_point_id
-        unique_id = str(uuid.uuid4())
+        unique_id = pending.next_id(str(uuid.uuid4()))
         taken, expired = self.stores.commands.take(charge_point_id, epoch, unique_id, now_ms)
         for ended in expired:
             self._conclude(charge_point_id, ended, _TOO_LATE, now_ms)
@@ -70,6 +70,7 @@ class Delivery:
         try:
             payload = self._payload(charge_point_id, taken)
         except Unsealable as problem:
+            pending.give_up_id()
             outcome = _Outcome(CommandState.UNDELIVERABLE, reason=str(problem))
             self._finish(charge_point_id, taken.command_id, outcome, now_ms)
             return None

@@ -33,22 +33,34 @@ class PendingCalls:
     """consecutive_timeouts counts CALLs in a row that got no answer: several mean that the link
     is dead one way, and only a new one helps."""
 
-    __slots__ = ("_late", "_outstanding", "consecutive_timeouts")
+    __slots__ = ("_late", "_next_id", "_outstanding", "consecutive_timeouts")
 
     def __init__(self) -> None:
         self._outstanding: PendingCall | None = None
         self._late: OrderedDict[str, LateAnswer] = OrderedDict()
+        self._next_id = ""
         self.consecutive_timeouts = 0
 
     @property
     def outstanding(self) -> PendingCall | None:
         return self._outstanding
 
+    def next_id(self, new: str) -> str:
+        """The id of the CALL to be sent next: the same until one is sent or given up, so that what
+        is taken from the store without a confirmation can be asked for again by it."""
+        self._next_id = self._next_id or new
+        return self._next_id
+
+    def give_up_id(self) -> None:
+        """What was to be sent under the next id never will be."""
+        self._next_id = ""
+
     def send(self, pending: PendingCall) -> None:
         """Note a CALL as sent. Raises RuntimeError while another one is on its way."""
         if self._outstanding is not None:
             raise RuntimeError("one CALL is outstanding already")
         self._outstanding = pending
+        self._next_id = ""
 
     def settle(self, unique_id: str) -> PendingCall | LateAnswer | None:
         """The CALL an answer belongs to; None where it belongs to none of ours."""

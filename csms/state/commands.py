@@ -65,7 +65,14 @@ _TAKE = Script(
     -- KEYS: 1 live, 2 outbox, 3 in flight
     -- ARGV: 1 epoch, 2 now, 3 key prefix of records, 4 unique id, 5 seconds finals are kept
     if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'STALE'} end
-    if redis.call('EXISTS', KEYS[3]) == 1 then return {'BUSY'} end
+    local on_its_way = redis.call('GET', KEYS[3])
+    if on_its_way then
+      local is = redis.call('HMGET', ARGV[3] .. on_its_way, 'unique_id', 'state', 'action',
+        'payload', 'sealed', 'created_at_ms')
+      if is[1] ~= ARGV[4] or is[2] ~= 'sent' then return {'BUSY'} end
+      -- Taken before, and the confirmation was lost: who asks again has not written it.
+      return {'TAKEN', {}, on_its_way, is[3], is[4], is[5] or '', is[6]}
+    end
     local expired = {}
     while true do
       local id = redis.call('LPOP', KEYS[2])
@@ -81,8 +88,7 @@ _TAKE = Script(
           expired[#expired + 1] = {id, was[3], was[7], was[6]}
         else
           -- From here on it counts as sent: if we die before it is, nobody sends it again.
-          redis.call('HSET', key, 'state', 'sent', 'sent_at_ms', ARGV[2], 'unique_id', ARGV[4],
-            'sealed', '')
+          redis.call('HSET', key, 'state', 'sent', 'sent_at_ms', ARGV[2], 'unique_id', ARGV[4])
           redis.call('SET', KEYS[3], id)
           return {'TAKEN', expired, id, was[3], was[4], was[5] or '', was[6]}
         end
@@ -95,10 +101,14 @@ _SETTLE = Script(
     "settle-command",
     """
     -- KEYS: 1 record, 2 in flight, 3 outbox
-    -- ARGV: 1 id, 2 state it must be in, 3 seconds finals are kept, 4.. fields and values
-    -- Answers what is to be told of it, or nothing where it was settled before.
+    -- ARGV: 1 id, 2 state it must be in, 3 seconds finals are kept,
+    --       4.. fields and values: state, settled_at_ms, others
+    -- Answers what is to be told of it, or nothing where it was settled before; again, where this
+    -- is the same once more since the confirmation was lost.
     if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
-    local was = redis.call('HMGET', KEYS[1], 'state', 'action', 'reply_to', 'created_at_ms')
+    local was = redis.call('HMGET', KEYS[1], 'state', 'action', 'reply_to', 'created_at_ms',
+      'settled_at_ms')
+    if was[1] == ARGV[5] and was[5] == ARGV[7] then return {ARGV[1], was[2], was[3], was[4]} end
     if was[1] ~= ARGV[2] then return {} end
     if was[1] == 'queued' then redis.call('LREM', KEYS[3], 1, ARGV[1]) end
     redis.call('HSET', KEYS[1], unpack(ARGV, 4))
@@ -246,7 +256,8 @@ class Commands:
     ) -> tuple[Taken | None, Sequence[Ended]]:
         """The next command to send, marked as sent, and those it came too late for.
 
-        None where there is none or another one is in flight. Raises StaleEpoch.
+        None where there is none or another one is in flight. May be repeated with the same
+        unique_id by who got no confirmation, and has written nothing. Raises StaleEpoch.
         """
         reply = self._link.run(
             _TAKE,

@@ -1,6 +1,7 @@
 """A command's life: queued, sent once, settled once, whatever dies meanwhile."""
 
 import threading
+import uuid
 from dataclasses import replace
 
 import orjson
@@ -133,7 +134,8 @@ def test_two_takers_never_get_the_same_command(desk, socket):
         begin.wait()
         misses = 0
         while misses < 200:
-            command, _ = desk.stores.commands.take("CP001", epoch, "u", NOON_MS)
+            unique_id = str(uuid.uuid4())
+            command, _ = desk.stores.commands.take("CP001", epoch, unique_id, NOON_MS)
             if command is None:
                 misses += 1
                 continue
@@ -357,7 +359,7 @@ def test_a_final_state_is_final(desk, socket, state):
     desk.stores.commands.settle("CP001", command.command_id, state, NOON_MS, reason="first")
 
     for later in FINAL_STATES:
-        settled = desk.stores.commands.settle("CP001", command.command_id, later, NOON_MS)
+        settled = desk.stores.commands.settle("CP001", command.command_id, later, NOON_MS + 1)
         assert settled is None
     assert (desk.look(command).state, desk.look(command).reason) == (state, "first")
 

@@ -106,3 +106,14 @@ def test_a_lost_link_gives_back_what_was_on_its_way():
     assert calls.lose() == RESET
     assert calls.outstanding is None
     assert calls.settle("1") is None
+
+
+def test_the_id_of_the_next_call_stays_until_it_is_sent():
+    """What the store gave out without a confirmation is asked for again by it."""
+    calls = PendingCalls()
+
+    assert [calls.next_id("1"), calls.next_id("2")] == ["1", "1"]
+    calls.send(RESET)
+    assert calls.next_id("3") == "3"
+    calls.give_up_id()
+    assert calls.next_id("4") == "4"

@@ -71,6 +71,36 @@ def test_a_command_whose_record_is_gone_is_skipped(stores):
     assert list(expired) == []
 
 
+def test_what_was_taken_without_a_confirmation_is_taken_again_by_its_id(stores):
+    epoch = connected(stores)
+    for command_id in ("c1", "c2"):
+        stores.commands.queue(new_command(command_id, sealed="secret"), None)
+    first, _ = stores.commands.take("CP001", epoch, "u", NOON_MS)
+
+    assert stores.commands.take("CP001", epoch, "u", NOON_MS + 1) == (first, [])
+    assert stores.commands.take("CP001", epoch, "another", NOON_MS + 1) == (None, ())
+    stores.commands.settle("CP001", "c1", CommandState.ANSWERED, NOON_MS, answer={})
+    assert stores.link.call("HGET", keys.command("CP001", "c1"), "sealed") == ""
+    assert stores.commands.get("c1").sent_at_ms == NOON_MS
+    taken, _ = stores.commands.take("CP001", epoch, "u", NOON_MS + 2)
+    assert taken.command_id == "c2"
+
+
+def test_an_end_recorded_without_a_confirmation_is_told_again(stores):
+    epoch = connected(stores)
+    stores.commands.queue(new_command(), None)
+    stores.commands.take("CP001", epoch, "u", NOON_MS)
+
+    def settle(now_ms, state=CommandState.ANSWERED):
+        return stores.commands.settle("CP001", "c1", state, now_ms, answer={})
+
+    ended = settle(NOON_MS + 1)
+    assert ended.command_id == "c1"
+    assert settle(NOON_MS + 1) == ended
+    assert settle(NOON_MS + 2) is None
+    assert settle(NOON_MS + 1, CommandState.UNKNOWN) is None
+
+
 def test_a_command_is_settled_from_the_state_it_is_in(stores):
     epoch = connected(stores)
     stores.commands.queue(new_command(), None)
@@ -110,7 +140,7 @@ def test_settling_another_command_does_not_free_the_one_in_flight(stores):
         "CP001", "c2", CommandState.UNDELIVERABLE, NOON_MS, was=CommandState.QUEUED
     )
 
-    assert stores.commands.take("CP001", epoch, "u", NOON_MS) == (None, ())
+    assert stores.commands.take("CP001", epoch, "another", NOON_MS) == (None, ())
     assert (
         stores.presences.connect("CP001", "process-2", NOON_MS, "", secure=False).command_in_flight
         == "c1"
