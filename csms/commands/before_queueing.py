@@ -1,8 +1,9 @@
 """What is noted before a command is put into the outbox: one table, by its Action.
 
 So that a record of what is asked for stands before the charge point can answer. Where the process
-dies in between, the command it names never exists: whoever reads such a record looks at its age.
-An entry may raise a CSMSError, upon which nothing is queued.
+dies in between, the command it names never exists: after a minute somebody says so of the record
+(Commands.never_was), upon which a process that only stood still can't queue it any more. An entry
+may raise a CSMSError, upon which nothing is queued.
 """
 
 from collections.abc import Mapping

@@ -18,13 +18,12 @@ from csms.domain.reservation import (
     settled,
 )
 from csms.domain.timestamps import epoch_ms
-from csms.state.commands import NewCommand
+from csms.state.commands import NEVER_WAS, NewCommand
 from csms.state.repair import Repair
 from csms.state.reservations import LOOK_AGAIN_MS, Due
 from csms.state.stores import Stores
 
 PER_SWEEP_MAX = 200
-NEVER_QUEUED = "it was never put on its way"
 
 
 def before_reserving(command: NewCommand, stores: Stores) -> None:
@@ -104,7 +103,11 @@ def _catch_up(stores: Stores, record: Reservation, wish: Wish, now_ms: int) -> N
     command = stores.commands.find(record.charge_point_id, wish.command_id)
     if command is not None and command.state in FINAL_STATES:
         _settle(stores, record.reservation_id, command, now_ms)
-    elif command is None and now_ms - wish.asked_at_ms >= LOOK_AGAIN_MS:
+    elif (
+        command is None
+        and now_ms - wish.asked_at_ms >= LOOK_AGAIN_MS
+        and stores.commands.never_was(record.charge_point_id, wish.command_id)
+    ):
         never = Command(
             command_id=wish.command_id,
             charge_point_id=record.charge_point_id,
@@ -114,7 +117,7 @@ def _catch_up(stores: Stores, record: Reservation, wish: Wish, now_ms: int) -> N
             requested_by=record.requested_by,
             created_at_ms=wish.asked_at_ms,
             deadline_at_ms=wish.asked_at_ms,
-            reason=NEVER_QUEUED,
+            reason=NEVER_WAS,
         )
         _settle(stores, record.reservation_id, never, now_ms)
 

@@ -5,7 +5,7 @@ Each sweep looks at a bounded number of records a time, and what it does may be 
 
 from collections.abc import Callable
 
-from csms.commands import certificate_signing, local_lists, reservations
+from csms.commands import certificate_signing, local_lists, reservations, transfers
 from csms.commands.sequel import Sequel
 
 Sweep = Callable[[Sequel], None]
@@ -15,4 +15,5 @@ SWEEPS: tuple[Sweep, ...] = (
     local_lists.sweep_syncs,
     local_lists.sweep_watched,
     reservations.sweep,
+    transfers.sweep,
 )

@@ -9,12 +9,21 @@ from typing import Any
 from csms.commands.sequel import Sequel
 from csms.domain.command import Command
 from csms.domain.firmware_signature import signature_warnings
-from csms.domain.transfer import KINDS, outcome_of, protocol_warning, transfer_of
+from csms.domain.transfer import (
+    KINDS,
+    Outcome,
+    TransferState,
+    outcome_of,
+    protocol_warning,
+    transfer_of,
+)
 from csms.logs import get_logger
-from csms.state.commands import NewCommand
+from csms.state.commands import NEVER_WAS, NewCommand
 from csms.state.stores import Stores
 
 log = get_logger(__name__)
+
+PER_SWEEP_MAX = 200
 
 
 def before_queueing(command: NewCommand, stores: Stores) -> None:
@@ -56,3 +65,15 @@ def after_command(command: Command, sequel: Sequel) -> None:
             by=command.command_id,
             cancelled=outcome.cancels_earlier,
         )
+
+
+def sweep(sequel: Sequel) -> None:
+    """Those that a process noted and then, as it died, never put on their way."""
+    stores = sequel.stores
+    for charge_point_id, transfer_id in stores.transfers.due(sequel.now_ms, PER_SWEEP_MAX):
+        noted = stores.transfers.find(charge_point_id, transfer_id)
+        if noted is not None and stores.commands.never_was(charge_point_id, transfer_id):
+            unsent = Outcome(TransferState.UNSENT, reason=NEVER_WAS)
+            stores.transfers.settle(charge_point_id, transfer_id, noted.kind, unsent, sequel.now_ms)
+            stores.changed.add(charge_point_id)
+        stores.transfers.looked_at(charge_point_id, transfer_id)

@@ -17,7 +17,7 @@ from csms.domain.command import (
     CommandState,
     TriggeredMessage,
 )
-from csms.errors import IdempotencyConflict, NotFound
+from csms.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from csms.state import keys
 from csms.state.fence import check
 from csms.state.link import Argument, Link, Script
@@ -28,6 +28,9 @@ KEPT_PER_CHARGE_POINT = 500
 KEPT_IN_ALL = 20_000
 KEPT_FINAL_S = 30 * 86_400
 IDEMPOTENCY_S = 86_400
+# Longer than any process stands still and lives on.
+BARRED_S = 86_400
+NEVER_WAS = "it was never put on its way"
 
 _QUEUE = Script(
     "queue-command",
@@ -35,6 +38,7 @@ _QUEUE = Script(
     -- KEYS: 1 record, 2 commands of the charge point, 3 outbox, 4 idempotency or ''
     -- ARGV: 1 id, 2 created at, 3 digest of the request, 4 idempotency s, 5 kept,
     --       6 key prefix of records, 7.. fields and values
+    if redis.call('EXISTS', KEYS[1]) == 1 then return {'BARRED'} end
     if KEYS[4] then
       local before = redis.call('GET', KEYS[4])
       if before then
@@ -56,6 +60,18 @@ _QUEUE = Script(
       end
     end
     return {'QUEUED', ARGV[1]}
+    """,
+)
+
+_NEVER_WAS = Script(
+    "command-never-was",
+    """
+    -- KEYS[1] record; ARGV[1] s it is barred. Who is to queue it may only stand still: it must not
+    -- be queued any more once somebody has said that it never was.
+    if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('HEXISTS', KEYS[1], 'barred') end
+    redis.call('HSET', KEYS[1], 'barred', 1)
+    redis.call('EXPIRE', KEYS[1], ARGV[1])
+    return 1
     """,
 )
 
@@ -200,7 +216,8 @@ class Commands:
         self._link = link
 
     def queue(self, command: NewCommand, idempotency: Idempotency | None) -> Queued:
-        """Record a command and put it into the outbox. Raises IdempotencyConflict."""
+        """Record a command and put it into the outbox. Raises IdempotencyConflict, and
+        StoreUnavailable where that took so long that it was said never to have been."""
         charge_point_id = command.charge_point_id
         key = keys.command(charge_point_id, command.command_id)
         names = [key, keys.commands_of(charge_point_id), keys.outbox(charge_point_id)]
@@ -212,10 +229,13 @@ class Commands:
         fields += ("payload", orjson.dumps(command.payload))
         fields += ("created_at_ms", command.created_at_ms, "deadline_at_ms", command.deadline_at_ms)
         # Found by its id before it exists: a reader that is too early sees that it is not there.
+        # In the list of outboxes before, for a crash in between, and after, for who empties it.
+        is_waiting = ("SADD", keys.WAITING_OUTBOXES, charge_point_id)
         replies = self._link.batch(
             ("HSET", keys.COMMAND_OWNERS, command.command_id, charge_point_id),
             ("ZADD", keys.COMMANDS, command.created_at_ms, command.command_id),
             ("ZADD", keys.COMMANDS_DUE, command.deadline_at_ms, command.command_id),
+            is_waiting,
             _QUEUE.call(
                 names,
                 [
@@ -228,18 +248,26 @@ class Commands:
                     *fields,
                 ],
             ),
-            ("SADD", keys.WAITING_OUTBOXES, charge_point_id),
+            is_waiting,
         )
-        outcome = replies[3]
+        outcome = replies[4]
         if outcome[0] != "QUEUED":
             self._link.batch(
                 ("HDEL", keys.COMMAND_OWNERS, command.command_id),
                 ("ZREM", keys.COMMANDS, command.command_id),
                 ("ZREM", keys.COMMANDS_DUE, command.command_id),
             )
+            self.forget_empty_outbox(charge_point_id)
         if outcome[0] == "CONFLICT":
             raise IdempotencyConflict()
+        if outcome[0] == "BARRED":
+            raise StoreUnavailable("It took too long to be queued: nothing was sent.")
         return Queued(outcome[1], is_new=outcome[0] == "QUEUED")
+
+    def never_was(self, charge_point_id: str, command_id: str) -> bool:
+        """Whether a command that a record names was never queued; then it never will be."""
+        key = keys.command(charge_point_id, command_id)
+        return bool(self._link.run(_NEVER_WAS, [key], [BARRED_S]))
 
     def recall(self, idempotency: Idempotency) -> str | None:
         """The command an Idempotency-Key stands for. Raises IdempotencyConflict."""
@@ -273,7 +301,7 @@ class Commands:
             return None, ()
         expired = [_ended(row) for row in reply[1]]
         if reply[0] == "EMPTY":
-            self._link.post("SREM", keys.WAITING_OUTBOXES, charge_point_id)
+            self.forget_empty_outbox(charge_point_id)
             return None, expired
         _, _, command_id, action, payload, sealed, created_at_ms = reply
         taken = Taken(command_id, action, orjson.loads(payload), sealed, int(created_at_ms))
@@ -327,7 +355,7 @@ class Commands:
 
     def find(self, charge_point_id: str, command_id: str) -> Command | None:
         fields = pairs(self._link.call("HGETALL", keys.command(charge_point_id, command_id)))
-        return _command(charge_point_id, command_id, fields) if fields else None
+        return _command(charge_point_id, command_id, fields)
 
     def look(self, charge_point_id: str, command_id: str) -> tuple[Command | None, bool]:
         """The command, and whether it is over in every respect: it has its end, and what follows
@@ -376,7 +404,7 @@ class Commands:
                 ]
             )
             found = [
-                _command(owner or "", command_id, pairs(reply)) if reply else None
+                _command(owner or "", command_id, pairs(reply))
                 for owner, command_id, reply in zip(owners, command_ids, replies, strict=True)
             ]
             return [c if c and (state is None or c.state is state) else None for c in found]
@@ -421,8 +449,12 @@ class Commands:
 
     def forget_empty_outbox(self, charge_point_id: str) -> None:
         """Nobody need look for commands where none are left."""
-        if not self._link.call("EXISTS", keys.outbox(charge_point_id)):
-            self._link.post("SREM", keys.WAITING_OUTBOXES, charge_point_id)
+        _, is_there = self._link.batch(
+            ("SREM", keys.WAITING_OUTBOXES, charge_point_id),
+            ("EXISTS", keys.outbox(charge_point_id)),
+        )
+        if is_there:  # one was queued in between
+            self._link.call("SADD", keys.WAITING_OUTBOXES, charge_point_id)
 
     def trim(self) -> None:
         """Take the oldest out of the list of all commands; their records leave by themselves."""
@@ -432,7 +464,11 @@ class Commands:
             self._link.batch(("ZREM", keys.COMMANDS, *ids), ("HDEL", keys.COMMAND_OWNERS, *ids))
 
 
-def _command(charge_point_id: str, command_id: str, fields: Mapping[str, str]) -> Command:
+def _command(charge_point_id: str, command_id: str, fields: Mapping[str, str]) -> Command | None:
+    """None for one that is not there, or that is barred from ever being."""
+    if "state" not in fields:
+        return None
+
     def optional(name: str) -> int | None:
         return int(fields[name]) if fields.get(name) else None
 

@@ -41,6 +41,8 @@ KEPT_S = 400 * 86_400
 # A report that comes so long after the end of everything is about something else: an update that
 # somebody has begun on the spot.
 LATE_MS = 86_400_000
+# How long after a request was noted somebody looks whether it was put on its way.
+LOOK_MS = 60_000
 _TAKEN_OVER = {False: TransferState.SUPERSEDED, True: TransferState.CANCELLED}
 
 _RECORD = Script(
@@ -80,8 +82,10 @@ _SETTLE = Script(
     -- Answers those taken over from.
     local was = redis.call('HMGET', KEYS[1], 'state', 'created_at_ms')
     if not was[1] then return {} end
-    -- A report may have been quicker: it knows more than the answer.
-    if was[1] == 'requested' or was[1] == 'unconfirmed' then
+    -- A report may have been quicker: it knows more than the answer. That a later one has taken
+    -- over from one that was never sent is our guess.
+    if was[1] == 'requested' or was[1] == 'unconfirmed'
+      or (was[1] == 'superseded' and ARGV[2] == 'unsent') then
       redis.call('HSET', KEYS[1], 'state', ARGV[2])
       if ARGV[3] == '1' then
         redis.call('HSET', KEYS[1], 'ended_at_ms', ARGV[4])
@@ -266,23 +270,37 @@ class Transfers:
     def record(self, transfer: Transfer) -> None:
         """A new one, before its command is queued."""
         charge_point_id = transfer.charge_point_id
-        self._link.run(
-            _RECORD,
-            [
-                keys.transfer(charge_point_id, transfer.transfer_id),
-                keys.transfers_of(charge_point_id, SUBJECTS[transfer.kind]),
-                keys.open_transfers(charge_point_id),
-            ],
-            [
-                transfer.transfer_id,
-                transfer.created_at_ms,
-                transfer.kind,
-                KEPT_PER_SUBJECT,
-                KEPT_S,
-                *_prefixes(charge_point_id),
-                *_fields(transfer),
-            ],
+        look_at_ms = transfer.created_at_ms + LOOK_MS
+        # To be looked at before it is there: a crash leaves one look too many, never one too few.
+        self._link.batch(
+            ("ZADD", keys.TRANSFERS_DUE, look_at_ms, f"{transfer.transfer_id}/{charge_point_id}"),
+            _RECORD.call(
+                [
+                    keys.transfer(charge_point_id, transfer.transfer_id),
+                    keys.transfers_of(charge_point_id, SUBJECTS[transfer.kind]),
+                    keys.open_transfers(charge_point_id),
+                ],
+                [
+                    transfer.transfer_id,
+                    transfer.created_at_ms,
+                    transfer.kind,
+                    KEPT_PER_SUBJECT,
+                    KEPT_S,
+                    *_prefixes(charge_point_id),
+                    *_fields(transfer),
+                ],
+            ),
         )
+
+    def due(self, now_ms: int, limit: int) -> list[tuple[str, str]]:
+        """Those that should have been put on their way by now: (charge point, transfer)."""
+        members = self._link.call(
+            "ZRANGEBYSCORE", keys.TRANSFERS_DUE, "-inf", now_ms, "LIMIT", 0, limit
+        )
+        return [(owner, one) for one, _, owner in (member.partition("/") for member in members)]
+
+    def looked_at(self, charge_point_id: str, transfer_id: str) -> None:
+        self._link.call("ZREM", keys.TRANSFERS_DUE, f"{transfer_id}/{charge_point_id}")
 
     def settle(
         self,

@@ -20,6 +20,7 @@ from csms.commands.sequels import Sequels
 from csms.domain.reservation import CANCEL_NOT_ANSWERED, NO_ANSWER, NOT_KNOWN
 from csms.errors import ChargePointNotConnected, FieldError, IdempotencyConflict
 from csms.state import keys
+from csms.state.commands import NEVER_WAS
 from csms.state.reservations import LOOK_AGAIN_MS, Due
 
 UNTIL_MS = NOON_MS + HOUR_MS
@@ -300,7 +301,7 @@ def test_one_whose_command_never_came_to_be_is_found_by_its_age(books):
     books.sweep(NOON_MS + LOOK_AGAIN_MS - 1)
     assert books.seen() == ("requested", "")
     books.sweep(NOON_MS + LOOK_AGAIN_MS)
-    assert books.seen() == ("refused", f"never sent: {reservations.NEVER_QUEUED}")
+    assert books.seen() == ("refused", f"never sent: {NEVER_WAS}")
 
 
 def test_one_whose_answer_was_not_followed_up_is_found_too(books):

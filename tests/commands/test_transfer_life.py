@@ -1,9 +1,11 @@
 """Requests that move files, from the wish to the last report: what the record says of each."""
 
 import pytest
-from cast import CP001, DAY_MS, MINUTE_MS, NOON, NOON_MS, SECOND_MS, instant
+from cast import CP001, DAY_MS, MINUTE_MS, NOON, NOON_MS, SECOND_MS, SETTINGS, instant
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from csms.commands import transfers
+from csms.commands.sequel import Sequel
 from csms.domain.certificate_authority import SignatureAlgorithm
 from csms.domain.charge_point import Admission
 from csms.domain.command import CommandState
@@ -20,7 +22,8 @@ from csms.domain.transfer import (
 )
 from csms.errors import FieldError
 from csms.state import keys
-from csms.state.transfers import EVENTS_KEPT, KEPT_PER_SUBJECT, LATE_MS
+from csms.state.commands import NEVER_WAS
+from csms.state.transfers import EVENTS_KEPT, KEPT_PER_SUBJECT, LATE_MS, LOOK_MS
 
 LOCATION = "ftp://user:secret@files.example/nw-5.bin"
 MASKED = "ftp://user:****@files.example/nw-5.bin"
@@ -797,3 +800,47 @@ def test_what_breaks_a_rule_names_its_field_and_leaves_nothing(
 
 def test_there_are_four_kinds_of_requests():
     assert len(MESSAGES) == len(TransferKind)
+
+
+# -- what a crash leaves
+
+
+@pytest.mark.parametrize("action", KINDS)
+def test_a_request_that_was_noted_and_never_queued_is_unsent(stores, desk, socket, action):
+    """The process died between the note and the outbox."""
+    asked = desk.queue(action, payload(action))
+    stores.link.call("DEL", keys.command("CP001", asked.command_id))
+
+    def swept(now_ms):
+        transfers.sweep(Sequel(stores, desk.requests, SETTINGS, now_ms))
+        return stores.transfers.find("CP001", asked.command_id)
+
+    assert swept(NOON_MS + LOOK_MS - 1).state == "requested"
+    found = swept(NOON_MS + LOOK_MS)
+    assert (found.state, found.reason) == ("unsent", NEVER_WAS)
+    assert found.ended_at_ms == NOON_MS + LOOK_MS
+    assert stores.transfers.due(NOON_MS + DAY_MS, 10) == []
+
+
+def test_one_that_a_later_one_took_over_from_was_unsent_all_the_same(stores, desk, socket):
+    asked = desk.queue("GetDiagnostics", payload("GetDiagnostics"))
+    stores.link.call("DEL", keys.command("CP001", asked.command_id))
+    desk.queue("GetDiagnostics", payload("GetDiagnostics"), NOON_MS + 1)
+    socket.answer(socket.next(), ANSWERS["GetDiagnostics"])
+    assert stores.transfers.find("CP001", asked.command_id).state == "superseded"
+
+    transfers.sweep(Sequel(stores, desk.requests, SETTINGS, NOON_MS + LOOK_MS))
+
+    assert stores.transfers.find("CP001", asked.command_id).state == "unsent"
+
+
+def test_those_on_their_way_or_no_longer_kept_are_left_alone(stores, desk, socket):
+    asked = desk.queue("UpdateFirmware", payload("UpdateFirmware"))
+    gone = desk.queue("GetDiagnostics", payload("GetDiagnostics"))
+    stores.link.call("DEL", keys.transfer("CP001", gone.command_id))
+
+    transfers.sweep(Sequel(stores, desk.requests, SETTINGS, NOON_MS + LOOK_MS))
+
+    assert stores.transfers.find("CP001", asked.command_id).state == "requested"
+    assert stores.transfers.find("CP001", gone.command_id) is None
+    assert stores.transfers.due(NOON_MS + DAY_MS, 10) == []

@@ -6,7 +6,7 @@ import pytest
 from cast import CP001, NOON_MS, enter_the_cast
 
 from csms.domain.command import CommandError, CommandState
-from csms.errors import IdempotencyConflict
+from csms.errors import IdempotencyConflict, StoreUnavailable
 from csms.state import keys
 from csms.state.commands import Idempotency, NewCommand, Queued
 
@@ -177,3 +177,34 @@ def test_an_outbox_is_looked_at_only_while_something_waits_in_it(stores):
         assert stores.commands.waiting_outboxes(5) == left
 
     assert stores.link.call("EXISTS", keys.outbox("CP001")) == 0
+
+
+def test_what_was_said_never_to_have_been_queued_never_is(stores):
+    """Who was to queue it stood still, while somebody looked for it in vain."""
+    assert stores.commands.never_was("CP001", "c1")
+    assert stores.commands.never_was("CP001", "c1")
+
+    with pytest.raises(StoreUnavailable, match="nothing was sent"):
+        stores.commands.queue(new_command(), None)
+
+    assert stores.commands.find("CP001", "c1") is None
+    assert stores.commands.page(None, 10).items == []
+    assert stores.commands.page(None, 10, charge_point_id="CP001").items == []
+    assert stores.commands.due(NOON_MS * 2, 10) == []
+    assert stores.commands.waiting_outboxes(5) == []
+
+
+def test_what_is_queued_is_not_said_never_to_have_been(stores):
+    stores.commands.queue(new_command(), None)
+
+    assert not stores.commands.never_was("CP001", "c1")
+    assert stores.commands.get("c1").state is CommandState.QUEUED
+
+
+def test_an_outbox_that_is_filled_while_it_is_found_empty_stays_in_the_list(stores):
+    """Its emptiness and its leaving the list are two steps."""
+    stores.commands.queue(new_command(), None)
+
+    stores.commands.forget_empty_outbox("CP001")
+
+    assert stores.commands.waiting_outboxes(5) == ["CP001"]
