@@ -93,7 +93,10 @@ def _fields(changes: dict[str, Any]) -> list[Argument]:
 
 
 def changed_command(groups: Collection[str]) -> Command:
-    """Says that tags of these groups may have changed, and so those of all; may be repeated."""
+    """Says that tags of these groups may have changed, and so those of all; may be repeated.
+
+    Said before a record changes, for a crash in between, and after, for who reads meanwhile.
+    """
     sources = [ALL, *(f"{GROUP_PREFIX}{name}" for name in groups)]
     return _TAGS_CHANGED.call([keys.TAG_VERSIONS], sources)
 
@@ -133,6 +136,7 @@ class IdTags:
         *_, is_new, _ = self._link.batch(
             ("ZADD", keys.ID_TAGS, 0, folded),
             *[group_command("ZADD", group, folded) for group in tag.tag_groups],
+            changed_command(tag.tag_groups),
             CREATE.call([keys.id_tag(folded)], words),
             changed_command(tag.tag_groups),
         )
@@ -148,6 +152,7 @@ class IdTags:
         touched = {*before, *after}
         *_, was, _ = self._link.batch(
             *[group_command("ZADD", group, id_tag) for group in after if group not in before],
+            changed_command(touched),
             _UPDATE_TAG.call([keys.id_tag(fold(id_tag))], _fields(changes)),
             changed_command(touched),
         )
@@ -165,7 +170,8 @@ class IdTags:
         """Raises NotFound."""
         groups = self.get(id_tag).tag_groups
         folded = fold(id_tag)
-        was_there, *_ = self._link.batch(
+        _, was_there, *_ = self._link.batch(
+            changed_command(groups),
             ("DEL", keys.id_tag(folded)),
             ("ZREM", keys.ID_TAGS, folded),
             *[group_command("ZREM", group, folded) for group in groups],

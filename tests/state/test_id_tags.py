@@ -6,9 +6,10 @@ import pytest
 from cast import ALICE, BOB, CAROL, NOON_MS
 
 from csms.domain.authorization import ActiveTransaction, IdTag, TagStatus
-from csms.errors import AlreadyExists, NotFound
+from csms.errors import AlreadyExists, NotFound, StoreUnavailable
 from csms.state import keys
 from csms.state.id_tags import (
+    _UPDATE_TAG,
     PER_TRIP,
     IdTags,
     activate_command,
@@ -220,3 +221,32 @@ def test_any_text_may_be_a_tag(stores, name):
     stores.id_tags.create(IdTag(name, TagStatus.ACCEPTED))
 
     assert stores.id_tags.get(name).id_tag == name
+
+
+class Stopping:
+    """A link whose batches stop at a script, as where the store dies in the middle of one."""
+
+    def __init__(self, link, script):
+        self._link = link
+        self._sha = script.sha
+
+    def __getattr__(self, name):
+        return getattr(self._link, name)
+
+    def batch(self, *commands):
+        for command in commands:
+            self._link.call(*command)
+            if command[0] == "EVALSHA" and command[1] == self._sha:
+                raise StoreUnavailable("gone")
+
+
+def test_a_change_that_is_cut_off_shows_in_the_versions_all_the_same(stores):
+    """Else a charge point would keep a blocked tag on its list for good."""
+    stores.id_tags.create(replace(ALICE, tag_groups=("staff",)))
+    before = {source: stores.id_tags.version(source) for source in ("all", "group:staff")}
+
+    with pytest.raises(StoreUnavailable):
+        IdTags(Stopping(stores.link, _UPDATE_TAG)).update("ALICE", status=TagStatus.BLOCKED)
+
+    assert stores.id_tags.get("ALICE").status is TagStatus.BLOCKED
+    assert all(stores.id_tags.version(source) != version for source, version in before.items())
