@@ -20,6 +20,7 @@ from csms.domain.charging_books import (
     after_answer,
     after_clear,
     after_transactions,
+    after_unanswered_clear,
     changed,
     installed_with,
 )
@@ -27,9 +28,10 @@ from csms.domain.charging_profile import ChargingLimits, Purpose, check_room, re
 from csms.domain.command import Command, CommandState
 from csms.domain.transaction import Transaction, TransactionState
 from csms.errors import FieldError
-from csms.state.commands import NewCommand
+from csms.state.commands import NEVER_WAS, NewCommand
 from csms.state.stores import Stores
 
+UNANSWERED_STATES = frozenset({CommandState.TIMED_OUT, CommandState.UNKNOWN})
 # No charge point holds so many; more would be a program gone wild.
 OPEN_MAX = 200
 # Between the note and the queueing lie milliseconds: what is not queued by now never will be.
@@ -112,27 +114,28 @@ def _outcome(command: Command) -> tuple[ProfileState, str]:
         return ProfileState.REFUSED, str(
             command.late_answer.get("error", "its answer makes no sense")
         )
-    if command.state in {CommandState.TIMED_OUT, CommandState.UNKNOWN}:
+    if command.state in UNANSWERED_STATES:
         return ProfileState.UNCERTAIN, command.reason
     return ProfileState.REFUSED, command.reason
 
 
 def after_clearing(command: Command, sequel: Sequel) -> None:
     """ClearChargingProfile: Unknown means that the charge point had nothing of the kind."""
-    if command.status not in {"Accepted", "Unknown"} or command.sent_at_ms is None:
+    is_done = command.status in {"Accepted", "Unknown"}
+    is_open = command.state in UNANSWERED_STATES and command.late_answer is None
+    if command.sent_at_ms is None or not (is_done or is_open):
         return
     stores, charge_point_id = sequel.stores, command.charge_point_id
     records = [
         _with_sent_at(record, charge_point_id, stores)
         for record in up_to_date(stores, charge_point_id, sequel.now_ms)
     ]
-    changes = after_clear(
-        records,
-        ClearCriteria.of_payload(command.payload),
-        command.sent_at_ms,
-        "" if command.status == "Accepted" else "the charge point did not know it",
-        sequel.now_ms,
-    )
+    criteria = ClearCriteria.of_payload(command.payload)
+    if is_open:
+        changes = after_unanswered_clear(records, criteria, command.sent_at_ms, sequel.now_ms)
+    else:
+        reason = "" if command.status == "Accepted" else "the charge point did not know it"
+        changes = after_clear(records, criteria, command.sent_at_ms, reason, sequel.now_ms)
     stores.charging_profiles.change(charge_point_id, changes)
 
 
@@ -170,11 +173,11 @@ def _never_queued(
     records: Sequence[ProfileRecord], charge_point_id: str, stores: Stores, now_ms: int
 ) -> list[Change]:
     return [
-        changed(record, ProfileState.REFUSED, now_ms, "it was never sent")
+        changed(record, ProfileState.REFUSED, now_ms, NEVER_WAS)
         for record in records
         if record.state is ProfileState.REQUESTED
         and now_ms - record.requested_at_ms > NOT_QUEUED_MS
-        and stores.commands.find(charge_point_id, record.command_id) is None
+        and stores.commands.never_was(charge_point_id, record.command_id)
     ]
 
 

@@ -17,13 +17,16 @@ from csms.domain.transaction import Transaction
 # A remote start that no transaction has followed for so long has failed: far beyond what
 # ConnectionTimeOut is set to.
 START_WITHIN_MS = 3_600_000
+MAYBE_REPLACED = "one that replaces it was not answered: it may be there or not"
+MAYBE_CLEARED = "clearing it was not answered: it may be there or not"
 
 
 class ProfileState(StrEnum):
     # Queued or sent; not answered yet.
     REQUESTED = "requested"
     INSTALLED = "installed"
-    # Sent and never answered: the charge point may have it or not.
+    # The charge point may have it or not: it was sent and never answered, or what replaces or
+    # clears it was.
     UNCERTAIN = "uncertain"
     REFUSED = "refused"
     CLEARED = "cleared"
@@ -101,7 +104,7 @@ def after_answer(
     """
     if record.state not in _UNANSWERED or record.state is outcome:
         return []
-    if outcome is not ProfileState.INSTALLED:
+    if outcome is ProfileState.REFUSED:
         return [changed(record, outcome, now_ms, reason)]
     collisions = [
         other
@@ -112,9 +115,23 @@ def after_answer(
     ]
     if any(other.is_after(record) for other in collisions):
         return [changed(record, ProfileState.REPLACED, now_ms)]
+    if outcome is ProfileState.UNCERTAIN:
+        # Where it was taken they are not there any more; its answer may still come.
+        return [
+            changed(record, outcome, now_ms, reason),
+            *_doubted(collisions, MAYBE_REPLACED, now_ms),
+        ]
     return [
         changed(record, outcome, now_ms, reason),
         *[changed(other, ProfileState.REPLACED, now_ms) for other in collisions],
+    ]
+
+
+def _doubted(records: Iterable[ProfileRecord], reason: str, now_ms: int) -> list[Change]:
+    return [
+        changed(record, ProfileState.UNCERTAIN, now_ms, reason)
+        for record in records
+        if record.state is ProfileState.INSTALLED
     ]
 
 
@@ -158,6 +175,22 @@ def after_clear(
     """What a ClearChargingProfile takes out: what fits and was sent before it."""
     return [
         changed(record, ProfileState.CLEARED, now_ms, reason)
+        for record in _meant(records, criteria, sent_at_ms)
+    ]
+
+
+def after_unanswered_clear(
+    records: Iterable[ProfileRecord], criteria: ClearCriteria, sent_at_ms: int, now_ms: int
+) -> list[Change]:
+    """What it may have taken out, where it was not answered."""
+    return _doubted(_meant(records, criteria, sent_at_ms), MAYBE_CLEARED, now_ms)
+
+
+def _meant(
+    records: Iterable[ProfileRecord], criteria: ClearCriteria, sent_at_ms: int
+) -> list[ProfileRecord]:
+    return [
+        record
         for record in records
         if record.state in OPEN_STATES
         and record.sent_at_ms is not None

@@ -255,10 +255,18 @@ def test_a_clear_that_failed_clears_nothing(around):
     before = around.states()
 
     around.socket.refuse(around.ask("ClearChargingProfile", {}), "NotSupported")
-    around.ask("ClearChargingProfile", {})
-    around.socket.expire(around.now_ms + HOUR_MS)
 
     assert around.states() == before
+
+
+def test_what_a_clear_without_an_answer_meant_is_uncertain_until_one_comes(around):
+    around.set(number=1)
+    call = around.ask("ClearChargingProfile", {})
+    around.socket.expire(around.now_ms + HOUR_MS)
+    assert around.states() == {1: "uncertain"}
+
+    around.socket.answer(call, ACCEPTED, around.now_ms + HOUR_MS)
+    assert around.states() == {1: "cleared"}
 
 
 def test_a_clear_done_again_spares_what_came_later(around):

@@ -7,6 +7,8 @@ from cast import NOON_MS, SECOND_MS
 
 from csms.domain.authorization import AuthorizationStatus
 from csms.domain.charging_books import (
+    MAYBE_CLEARED,
+    MAYBE_REPLACED,
     START_WITHIN_MS,
     ClearCriteria,
     ProfileRecord,
@@ -14,6 +16,7 @@ from csms.domain.charging_books import (
     after_answer,
     after_clear,
     after_transactions,
+    after_unanswered_clear,
     installed_with,
     placed,
 )
@@ -80,12 +83,19 @@ def test_an_accepted_profile_is_installed():
     assert change.after == replace(NEW, state=INSTALLED, changed_at_ms=LATER_MS)
 
 
-@pytest.mark.parametrize("outcome", [REFUSED, UNCERTAIN])
-def test_a_profile_that_was_not_taken_replaces_nothing(outcome):
-    changes = after_answer(NEW, [record("1")], outcome, "why", LATER_MS)
+def test_a_profile_that_was_not_taken_replaces_nothing():
+    changes = after_answer(NEW, [record("1")], REFUSED, "why", LATER_MS)
 
-    assert states(changes) == {"9": outcome}
+    assert states(changes) == {"9": REFUSED}
     assert changes[0].after.reason == "why"
+
+
+def test_a_profile_that_was_not_answered_makes_uncertain_what_it_would_replace():
+    others = [record("1"), record("2", level=1), record("3", state=UNCERTAIN)]
+    changes = after_answer(NEW, others, UNCERTAIN, "why", LATER_MS)
+
+    assert states(changes) == {"9": UNCERTAIN, "1": UNCERTAIN}
+    assert [change.after.reason for change in changes] == ["why", MAYBE_REPLACED]
 
 
 @pytest.mark.parametrize(
@@ -270,3 +280,12 @@ def test_room_is_needed_for_what_does_not_replace_another():
     assert installed_with(BOOKS, record("9", connector_id=2)) == 5
     assert installed_with(BOOKS, record("9", connector_id=1)) == 4
     assert installed_with([], NEW) == 1
+
+
+def test_a_clear_that_was_not_answered_leaves_what_it_meant_uncertain():
+    changes = after_unanswered_clear(
+        BOOKS, ClearCriteria(connector_id=1), NOON_MS + 30 * SECOND_MS, LATER_MS
+    )
+
+    assert states(changes) == {"3": UNCERTAIN, "4": UNCERTAIN}
+    assert {change.after.reason for change in changes} == {MAYBE_CLEARED}
