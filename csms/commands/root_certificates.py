@@ -6,7 +6,7 @@ from typing import Any
 
 from csms.commands.sequel import Sequel
 from csms.domain.certificate_facts import facts_of
-from csms.domain.certificates import all_hash_data, read_pem, root_problems
+from csms.domain.certificates import all_hash_data, hash_key, read_pem, root_problems
 from csms.domain.command import Command
 from csms.domain.configuration import Configuration
 from csms.domain.security_event import own_event
@@ -16,6 +16,11 @@ from csms.state.installed_certificates import Installation
 CENTRAL_SYSTEM_ROOT = "CentralSystemRootCertificate"
 MANUFACTURER_ROOT = "ManufacturerRootCertificate"
 CERTIFICATE_TYPES = (CENTRAL_SYSTEM_ROOT, MANUFACTURER_ROOT)
+# Of a DeleteCertificate: it is there no longer.
+_GONE = frozenset({"Accepted", "NotFound"})
+# A follow-up that runs so long after its command ended does so again, or late.
+LATE_MS = 5_000
+LOOKED_AT = 50
 
 
 def installation_problems(
@@ -82,19 +87,37 @@ def after_list(command: Command, sequel: Sequel) -> None:
         return
     told = answer.get("certificateHashData") if command.status == "Accepted" else None
     found = [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
+    at_ms = command.settled_at_ms or sequel.now_ms
+    gone = _deleted_since(command.charge_point_id, at_ms, sequel)
     sequel.stores.installed_certificates.told(
         command.charge_point_id,
         command.payload["certificateType"],
-        found,
-        command.settled_at_ms or sequel.now_ms,
+        [one for one in found if hash_key(one) not in gone],
+        at_ms,
     )
+
+
+def _deleted_since(charge_point_id: str, at_ms: int, sequel: Sequel) -> set[str]:
+    """What was deleted after a list was told: where it is kept late, as its follow-up was cut off,
+    that has been done already."""
+    if sequel.now_ms - at_ms < LATE_MS:
+        return set()
+    latest = sequel.stores.commands.page(None, LOOKED_AT, charge_point_id=charge_point_id)
+    return {
+        hash_key(command.payload["certificateHashData"])
+        for command in latest.items
+        if command.action == "DeleteCertificate"
+        and command.status in _GONE
+        and (command.settled_at_ms or 0) >= at_ms
+    }
 
 
 def after_delete(command: Command, sequel: Sequel) -> None:
     """Deleted, or never there: it is on no list any more. Failed: it stays (M04.FR.06)."""
     data = command.payload["certificateHashData"]
-    if command.status in {"Accepted", "NotFound"}:
-        sequel.stores.installed_certificates.deleted(command.charge_point_id, data)
+    if command.status in _GONE:
+        at_ms = command.settled_at_ms or sequel.now_ms
+        sequel.stores.installed_certificates.deleted(command.charge_point_id, data, at_ms)
     named = f"serial number {data['serialNumber']}"
     _note("RootCertificateDeleted", named, command, sequel)
 

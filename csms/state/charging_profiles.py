@@ -83,6 +83,17 @@ _NEW_ID = Script(
     """,
 )
 
+_RECORD_ANSWER = Script(
+    "record-composite-schedule",
+    """
+    -- KEYS[1] record; ARGV: 1 connector, 2 JSON, 3 asked at. A newer one stays.
+    local was = redis.call('HGET', KEYS[1], ARGV[1])
+    if was and cjson.decode(was).asked_at_ms > tonumber(ARGV[3]) then return 0 end
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+    return 1
+    """,
+)
+
 
 class ChargingProfiles:
     def __init__(self, link: Link) -> None:
@@ -170,10 +181,14 @@ class ChargingProfiles:
         return int(self._link.run(_NEW_ID, names, [ID_REMEMBERED_S, *sorted(taken)]))
 
     def record_answer(self, charge_point_id: str, answer: CompositeAnswer) -> None:
-        """Keep what a charge point said of its composite schedule; the newest of each connector."""
+        """Keep what a charge point said of its composite schedule; the newest of each connector.
+        May be repeated, also after a newer one."""
         if 0 <= answer.connector_id <= CONNECTOR_MAX:
-            key = keys.composite_schedules(charge_point_id)
-            self._link.call("HSET", key, answer.connector_id, orjson.dumps(answer))
+            self._link.run(
+                _RECORD_ANSWER,
+                [keys.composite_schedules(charge_point_id)],
+                [answer.connector_id, orjson.dumps(answer), answer.asked_at_ms],
+            )
 
     def answer(self, charge_point_id: str, connector_id: int) -> CompositeAnswer | None:
         """What it said last."""

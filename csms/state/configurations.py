@@ -17,11 +17,20 @@ VALUE_MAX = 2_000
 _RECORD = Script(
     "record-configuration",
     """
-    -- KEYS[1] record; ARGV: 1 whether it replaces all, 2 most keys, 3.. folded keys and JSON
-    if ARGV[1] == '1' then redis.call('DEL', KEYS[1]) end
-    for i = 3, #ARGV, 2 do
-      if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1
-        or redis.call('HLEN', KEYS[1]) < tonumber(ARGV[2]) then
+    -- KEYS[1] record; ARGV: 1 whether it replaces all, 2 most keys, 3 told at,
+    --   4.. folded keys and JSON. What was told since stays: this may come again, and late.
+    local at = tonumber(ARGV[3])
+    local function is_newer(text) return cjson.decode(text).at_ms > at end
+    if ARGV[1] == '1' then
+      local before = redis.call('HGETALL', KEYS[1])
+      for i = 1, #before, 2 do
+        if not is_newer(before[i + 1]) then redis.call('HDEL', KEYS[1], before[i]) end
+      end
+    end
+    for i = 4, #ARGV, 2 do
+      local was = redis.call('HGET', KEYS[1], ARGV[i])
+      if (was and not is_newer(was))
+        or (not was and redis.call('HLEN', KEYS[1]) < tonumber(ARGV[2])) then
         redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
       end
     end
@@ -48,10 +57,12 @@ class Configurations:
     def record(
         self, charge_point_id: str, told: Iterable[ConfigurationKey], *, is_all: bool
     ) -> None:
-        """Keep what was told. is_all: it is the whole configuration, so that what is missing is
-        not there any more. May be repeated."""
+        """Keep what was told at one instant. is_all: it is the whole configuration, so that what is
+        missing is not there any more. May be repeated, also after what was told later."""
         words: list[Argument] = []
+        at_ms = 0
         for key in told:
+            at_ms = key.at_ms
             value = key.value if key.value is None else key.value[:VALUE_MAX]
             words.append(fold_key(key.key))
             words.append(
@@ -59,7 +70,9 @@ class Configurations:
                     ConfigurationKey(key.key, value, key.readonly, key.at_ms, key.is_known)
                 )
             )
-        if words or is_all:
+        if words:
             self._link.run(
-                _RECORD, [keys.configuration(charge_point_id)], [int(is_all), KEYS_MAX, *words]
+                _RECORD,
+                [keys.configuration(charge_point_id)],
+                [int(is_all), KEYS_MAX, at_ms, *words],
             )

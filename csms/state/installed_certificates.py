@@ -1,7 +1,7 @@
 """Root certificates of charge points: the lists they told, and what was sent to them to install."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -32,15 +32,27 @@ _RECORD = Script(
     return 1
     """,
 )
+_KEEP = Script(
+    "keep-installed-list",
+    """
+    -- KEYS[1] record; ARGV: 1 type, 2 JSON, 3 as of. What is known since stays.
+    local was = redis.call('HGET', KEYS[1], ARGV[1])
+    if was and (cjson.decode(was).as_of_ms or 0) > tonumber(ARGV[3]) then return 0 end
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+    return 1
+    """,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledList:
-    """What a charge point told of one type of root. certificates: hash data exactly as received."""
+    """What a charge point told of one type of root. certificates: hash data exactly as received,
+    without those that it has deleted since. as_of_ms: when it was told, or when one was deleted."""
 
     certificate_type: str
     told_at_ms: int
     certificates: Sequence[Mapping[str, Any]]
+    as_of_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +86,15 @@ class InstalledCertificates:
         certificates: Sequence[Mapping[str, Any]],
         now_ms: int,
     ) -> None:
-        """Keep the whole list of one type; may be repeated."""
-        told = InstalledList(certificate_type, now_ms, tuple(certificates[:LISTED_MAX]))
-        self._link.call(
-            "HSET",
-            keys.installed_certificates(charge_point_id),
-            certificate_type,
-            orjson.dumps(told),
+        """Keep the whole list of one type; may be repeated, also after one was deleted."""
+        told = InstalledList(certificate_type, now_ms, tuple(certificates[:LISTED_MAX]), now_ms)
+        self._keep(charge_point_id, told)
+
+    def _keep(self, charge_point_id: str, told: InstalledList) -> None:
+        self._link.run(
+            _KEEP,
+            [keys.installed_certificates(charge_point_id)],
+            [told.certificate_type, orjson.dumps(told), told.as_of_ms],
         )
 
     def lists(self, charge_point_id: str) -> list[InstalledList]:
@@ -88,12 +102,13 @@ class InstalledCertificates:
         fields = pairs(self._link.call("HGETALL", keys.installed_certificates(charge_point_id)))
         return [InstalledList(**orjson.loads(text)) for _, text in sorted(fields.items())]
 
-    def deleted(self, charge_point_id: str, deleted: Mapping[str, Any]) -> None:
-        """Take one out of the lists, as the charge point has it no longer; may be repeated."""
+    def deleted(self, charge_point_id: str, deleted: Mapping[str, Any], now_ms: int) -> None:
+        """Take one out of the lists, as the charge point has it no longer; may be repeated, also
+        after it was told again."""
         for told in self.lists(charge_point_id):
             left = [one for one in told.certificates if hash_key(one) != hash_key(deleted)]
             if len(left) < len(told.certificates):
-                self.told(charge_point_id, told.certificate_type, left, told.told_at_ms)
+                self._keep(charge_point_id, replace(told, certificates=left, as_of_ms=now_ms))
 
     def record(self, charge_point_id: str, installation: Installation) -> None:
         """Keep what came of an InstallCertificate; may be repeated."""

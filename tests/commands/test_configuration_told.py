@@ -149,3 +149,23 @@ def test_it_goes_with_its_charge_point(ask, desk):
     desk.stores.charge_points.delete("CP001")
 
     assert desk.stores.configurations.find("CP001").keys == {}
+
+
+def test_what_is_told_again_late_does_not_undo_what_came_after(desk, socket):
+    """A follow-up that a crash has cut off is done again by the sweep."""
+
+    def give(action, payload, answer, now_ms):
+        command = desk.queue(action, payload, now_ms)
+        socket.answer(socket.next(now_ms), answer, now_ms)
+        return desk.look(command)
+
+    everything = give("GetConfiguration", {}, ALL, NOON_MS)
+    first = give(*change(value="60"), {"status": "Accepted"}, NOON_MS + 1)
+    give(*change(value="70"), {"status": "Accepted"}, NOON_MS + 2)
+    give(*change("Another", "1"), {"status": "Accepted"}, NOON_MS + 3)
+
+    for command in (first, everything):
+        socket.delivery.settle_again("CP001", command, NOON_MS + 99)
+
+    known = desk.stores.configurations.find("CP001")
+    assert [known.integer(key) for key in ("HeartbeatInterval", "Another")] == [70, 1]

@@ -4,10 +4,11 @@ import pytest
 from cast import NOON_MS
 from signing_cast import EC_ROOT, ROOT, leaf
 
-from csms.commands.root_certificates import installation_problems
+from csms.commands.root_certificates import LATE_MS, installation_problems
 from csms.domain.certificate_authority import pem_chain
 from csms.domain.certificates import hash_data
 from csms.domain.configuration import Configuration, ConfigurationKey, fold_key
+from csms.state import keys
 
 CENTRAL = "CentralSystemRootCertificate"
 MANUFACTURER = "ManufacturerRootCertificate"
@@ -197,3 +198,25 @@ def test_why_a_charge_point_may_refuse_a_root_is_told(kind, text, configuration,
 
     assert bool(problems) is bool(problem)
     assert problem is None or any(problem in said for said in problems)
+
+
+def test_a_list_kept_late_has_none_of_those_that_were_deleted_since(desk, socket):
+    """Its follow-up was cut off by a crash, and done again by the sweep."""
+    other = {**ODD, "serialNumber": "02"}
+    tell(desk, socket, [ODD, other])
+    [command] = desk.stores.commands.page(None, 1).items
+    desk.stores.link.call("DEL", keys.installed_certificates("CP001"))
+    give(desk, socket, "DeleteCertificate", {"certificateHashData": ODD}, {"status": "Accepted"})
+
+    socket.delivery.settle_again("CP001", command, NOON_MS + LATE_MS)
+    assert lists(desk) == {CENTRAL: [other]}
+
+
+def test_a_list_told_before_a_deletion_does_not_undo_it(desk, socket):
+    tell(desk, socket, [ODD])
+    desk.stores.installed_certificates.deleted("CP001", ODD, NOON_MS + 1)
+
+    desk.stores.installed_certificates.told("CP001", CENTRAL, [ODD], NOON_MS)
+    assert lists(desk) == {CENTRAL: []}
+    desk.stores.installed_certificates.told("CP001", CENTRAL, [ODD], NOON_MS + 2)
+    assert lists(desk) == {CENTRAL: [ODD]}

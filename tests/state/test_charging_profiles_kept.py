@@ -156,9 +156,9 @@ def test_the_same_request_gets_the_same_id(stores):
 
 
 def test_the_newest_answer_of_each_connector_is_kept(stores):
-    def answer(command_id, connector_id):
+    def answer(command_id, connector_id, asked_at_ms=NOON_MS):
         return CompositeAnswer(
-            command_id, connector_id, 60, "A", NOON_MS, NOON_MS + 1, {"status": "Rejected"}
+            command_id, connector_id, 60, "A", asked_at_ms, NOON_MS + 1, {"status": "Rejected"}
         )
 
     for command_id, connector_id in (("c1", 1), ("c2", 0), ("c3", 1), ("c4", 10**9)):
@@ -167,6 +167,9 @@ def test_the_newest_answer_of_each_connector_is_kept(stores):
     assert stores.charging_profiles.answer("CP001", 1) == answer("c3", 1)
     assert stores.charging_profiles.answer("CP001", 0) == answer("c2", 0)
     assert stores.charging_profiles.answer("CP001", 10**9) is None
+    # Done again late, as it was cut off: what was asked since stays.
+    stores.charging_profiles.record_answer("CP001", answer("c0", 1, NOON_MS - 1))
+    assert stores.charging_profiles.answer("CP001", 1) == answer("c3", 1)
 
 
 def test_a_deleted_charge_point_leaves_no_profile(stores):
