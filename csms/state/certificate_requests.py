@@ -26,19 +26,29 @@ LEFT_MS = 15_000
 # Longer than any authority may take.
 CLAIM_MS = 60_000
 CLAIMS_MAX = 5
+# A charge point whose certificate has come may repeat its request, as it was never answered.
+AGAIN_MS = 10 * 60_000
 
 _RECEIVE = Script(
     "receive-certificate-request",
     """
     -- KEYS: 1 live, 2 open request, 3 requests of the charge point, 4 record
     -- ARGV: 1 epoch, 2 id, 3 digest of the CSR, 4 now, 5 kept, 6 key prefix of records, 7 kept s,
-    --   8 an hour ago, 9 most in an hour, 10 whether it is refused, 11.. fields and values
-    -- Answers NEW, KNOWN with the id of the one that waits for the same CSR, or MANY.
+    --   8 an hour ago, 9 most in an hour, 10 whether it is refused, 11 earliest end of one that
+    --   is sent again, 12.. fields and values
+    -- Answers NEW, KNOWN with the id of the one with the same CSR, or MANY.
     if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'STALE'} end
     local refused = ARGV[10] == '1'
     local open = redis.call('GET', KEYS[2])
     local was = open and redis.call('HMGET', ARGV[6] .. open, 'digest', 'state') or {}
     if not refused and was[1] == ARGV[3] then return {'KNOWN', open} end
+    -- Its answer may have been lost, and the certificate come all the same before it asks again.
+    local last = redis.call('ZREVRANGE', KEYS[3], 0, 0)[1]
+    local is = last and redis.call('HMGET', ARGV[6] .. last, 'digest', 'state', 'settled_at_ms')
+      or {}
+    if is[1] == ARGV[3] and is[2] == 'accepted' and tonumber(is[3]) > tonumber(ARGV[11]) then
+      return {'KNOWN', last}
+    end
     if redis.call('ZCOUNT', KEYS[3], ARGV[8], '+inf') >= tonumber(ARGV[9]) then return {'MANY'} end
     if not refused then
       if was[2] == 'received' or was[2] == 'signed' then
@@ -47,7 +57,7 @@ _RECEIVE = Script(
       end
       redis.call('SET', KEYS[2], ARGV[2])
     end
-    redis.call('HSET', KEYS[4], 'digest', ARGV[3], unpack(ARGV, 11))
+    redis.call('HSET', KEYS[4], 'digest', ARGV[3], unpack(ARGV, 12))
     redis.call('EXPIRE', KEYS[4], ARGV[7])
     redis.call('ZADD', KEYS[3], ARGV[4], ARGV[2])
     redis.call('EXPIRE', KEYS[3], ARGV[7])
@@ -126,9 +136,9 @@ class CertificateRequests:
     ) -> str | None:
         """Keep a CSR, before its answer; the id of its request. None: too many within an hour.
 
-        refused: why it can't be processed. The same CSR again, while its request is open, is the
-        same request; another one ends that. to_be_signed: not by an operator, so that the sweep
-        must see to it. Raises StaleEpoch.
+        refused: why it can't be processed. The same CSR again, while its request is open or
+        shortly after its certificate was taken, is the same request; another one ends that.
+        to_be_signed: not by an operator, so that the sweep must see to it. Raises StaleEpoch.
         """
         request_id = uuid.uuid4().hex
         state = RequestState.REFUSED if refused else RequestState.RECEIVED
@@ -155,7 +165,7 @@ class CertificateRequests:
             [
                 *(epoch, request_id, _digest(csr), now_ms, KEPT_PER_CHARGE_POINT),
                 *(keys.certificate_request(charge_point_id, ""), KEPT_S),
-                *(now_ms - HOUR_MS, PER_HOUR, int(bool(refused)), *fields),
+                *(now_ms - HOUR_MS, PER_HOUR, int(bool(refused)), now_ms - AGAIN_MS, *fields),
             ],
         )
         reply = self._link.batch(*indexes, receive)[-1]

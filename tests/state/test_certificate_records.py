@@ -8,6 +8,7 @@ from csms.domain.certificate_facts import facts_of
 from csms.domain.certificate_request import CertificateState, RequestState
 from csms.errors import FieldError, NotFound
 from csms.state import certificate_requests, keys
+from csms.state.certificate_requests import AGAIN_MS
 from csms.state.certificates import KEPT_PER_CHARGE_POINT
 
 FACTS = [facts_of(leaf(days=10 + number)) for number in range(4)]
@@ -173,6 +174,25 @@ def test_the_same_csr_later_is_a_new_request(stores, requests):
     requests.fail("CP001", first, "no", NOON_MS)
 
     assert receive(stores, requests, "a") != first
+
+
+def test_a_request_sent_again_after_its_certificate_came_is_the_same(stores, requests):
+    """Its answer was lost with a process; the sweep has signed it before it came again."""
+    first = receive(stores, requests, "a")
+    requests.sign("CP001", first, "chain", "00", "us", NOON_MS)
+    requests.settle("CP001", first, RequestState.ACCEPTED, "", NOON_MS)
+
+    assert receive(stores, requests, "a", NOON_MS + AGAIN_MS - 1) == first
+    assert receive(stores, requests, "b", NOON_MS + AGAIN_MS - 1) != first
+    assert requests.get(first).state is RequestState.ACCEPTED
+
+
+def test_a_request_long_after_its_certificate_came_is_a_new_one(stores, requests):
+    first = receive(stores, requests, "a")
+    requests.sign("CP001", first, "chain", "00", "us", NOON_MS)
+    requests.settle("CP001", first, RequestState.ACCEPTED, "", NOON_MS)
+
+    assert receive(stores, requests, "a", NOON_MS + AGAIN_MS) != first
 
 
 def test_requests_are_listed_newest_first_and_by_state(stores, requests):
