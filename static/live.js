@@ -47,12 +47,14 @@
 
   // Swapping ---------------------------------------------------------------------------------
 
+  const TOKENS = new Set(["csrf_token", "once"]);
+
   // Ages are words of this script, and form tokens new in every answer: neither is a difference.
   function content(part) {
     const copy = part.cloneNode(true);
     for (const time of copy.querySelectorAll("time[data-ago], time[data-until]")) time.textContent = "";
-    for (const hidden of copy.querySelectorAll('input[name="csrf_token"], input[name="once"]')) {
-      hidden.setAttribute("value", "");
+    for (const hidden of copy.querySelectorAll("input[type=hidden]")) {
+      if (TOKENS.has(hidden.name)) hidden.setAttribute("value", "");
     }
     for (const details of copy.querySelectorAll("details[data-key]")) {
       details.removeAttribute("open");
@@ -60,17 +62,24 @@
     return copy;
   }
 
+  // What a control is, whatever else has come or gone around it: never its place, since where one
+  // transaction has ended the button that stops it must not become that of another.
+  function identity(control) {
+    const form = control.form ?? control.closest("form");
+    const fields = form ? Array.from(new FormData(form)).filter(([name]) => !TOKENS.has(name)) : [];
+    return JSON.stringify([
+      control.tagName, control.getAttribute("href"), control.getAttribute("name"),
+      control.closest("[data-key]")?.dataset.key, form?.getAttribute("action"), fields,
+    ]);
+  }
+
   function keyOfFocus(part) {
-    const element = document.activeElement;
-    if (!part.contains(element)) return null;
-    const details = element.closest("details[data-key]");
-    if (element.tagName === "SUMMARY" && details) {
-      return (fresh) => find(fresh, "details[data-key]", "key", details.dataset.key)
-        ?.querySelector("summary");
-    }
+    const control = document.activeElement;
+    if (!part.contains(control)) return null;
+    const wanted = identity(control);
     const focusable = "a, button, input, select, textarea, summary, [tabindex]";
-    const index = Array.from(part.querySelectorAll(focusable)).indexOf(element);
-    return (fresh) => fresh.querySelectorAll(focusable)[index];
+    return (fresh) => Array.from(fresh.querySelectorAll(focusable))
+      .find((candidate) => identity(candidate) === wanted);
   }
 
   function find(root, selector, name, value) {
@@ -87,7 +96,11 @@
     const nodes = Array.from(document.importNode(fresh, true).childNodes);
     const x = window.scrollX, y = window.scrollY;
     part.replaceChildren(...nodes);
-    if (refocus) refocus(part)?.focus({ preventScroll: true });
+    if (refocus) {
+      // What had the focus may be gone: then the keyboard goes on from its part, not from the top.
+      part.tabIndex = -1;
+      (refocus(part) ?? part).focus({ preventScroll: true });
+    }
     window.scrollTo(x, y);
   }
 

@@ -15,7 +15,7 @@ TITLES: Mapping[str, str] = {
     "ClearChargingProfile": "Clear charging profiles",
     "DataTransfer": "Vendor's own message",
     "DeleteCertificate": "Delete a root certificate",
-    "ExtendedTriggerMessage": "Ask for a message (security extension)",
+    "ExtendedTriggerMessage": "Ask for a message, extended",
     "GetCompositeSchedule": "Ask for the composite schedule",
     "GetConfiguration": "Read its configuration",
     "GetDiagnostics": "Fetch diagnostics",
