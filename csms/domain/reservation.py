@@ -346,12 +346,11 @@ def used_by(records: Iterable[Reservation], start: Start) -> Reservation | None:
     known = list(records)
     if any(record.transaction_id == start.transaction_id for record in known):
         return None
+    # By our own clock: a start that was here before it was asked for had none of it, though it may
+    # name the same id, meant for an earlier one.
+    known = [record for record in known if record.created_at_ms <= start.received_at_ms]
     for record in known:
-        # One that has the id of an earlier reservation was not meant by an earlier start.
-        named = (
-            record.reservation_id == start.reservation_id
-            and start.received_at_ms >= record.created_at_ms
-        )
+        named = record.reservation_id == start.reservation_id
         if named and ReservationState.USED in TRANSITIONS[record.state]:
             return record
     return min((record for record in known if _fits(record, start)), key=_narrowness, default=None)

@@ -493,6 +493,16 @@ def test_an_id_used_again_is_not_meant_by_an_earlier_start():
     assert used_by([ACCEPTED], earlier) is None
 
 
+def test_a_start_that_was_here_before_it_was_asked_for_did_not_use_it():
+    """The sweep looks at the latest starts again when the time of a reservation is over."""
+    asked_for = replace(ACCEPTED, created_at_ms=NOON_MS, accepted_at_ms=NOON_MS + 2)
+    before = start(received_at_ms=NOON_MS - 1, started_at_ms=NOON_MS - 5_000)
+
+    assert used_by([asked_for], before) is None
+    # The clock of a charge point may be slow, and a start be delivered later.
+    assert used_by([asked_for], replace(before, received_at_ms=NOON_MS + 3)) == asked_for
+
+
 def test_a_start_that_names_it_needs_no_good_clock():
     """It came in after the reservation was asked for; whatever it says of the hour."""
     wrong = start(reservation_id=5, started_at_ms=NOON_MS - HOUR_MS)
