@@ -1,7 +1,7 @@
 """What a case is, and how it fails."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,8 @@ class Case:
     """mandatory: of every central system that declares the profile; the others are conditional.
 
     settings: what the charge point's record in the central system must have besides the usual.
+    needs: addresses of the target without which it can't be run, `tls_url` and `client_tls_url`.
+    variant: in what this run differs from the first of the same id, which has none.
     """
 
     case_id: str
@@ -64,11 +66,22 @@ class Case:
     profile: Profile
     mandatory: bool
     flow: Flow
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    needs: Sequence[str] = ()
+    variant: str = ""
+
+    @property
+    def key(self) -> str:
+        """No two have the same."""
+        return f"{self.case_id} ({self.variant})" if self.variant else self.case_id
+
+    @property
+    def full_title(self) -> str:
+        return f"{self.title} ({self.variant})" if self.variant else self.title
 
 
 class Cases:
-    """The cases of one module, in the order in which they are written there."""
+    """The cases of one module and their variants, in the order in which they are written there."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
@@ -85,15 +98,36 @@ class Cases:
         mandatory: bool = True,
         profile: Profile | None = None,
         settings: Mapping[str, Any] | None = None,
+        needs: Sequence[str] = (),
     ) -> Callable[[Flow], Flow]:
         """Make a case of a flow."""
 
         def enter(flow: Flow) -> Flow:
             self._cases.append(
                 Case(
-                    case_id, title, profile or self._profile, mandatory, flow, dict(settings or {})
+                    case_id,
+                    title,
+                    profile or self._profile,
+                    mandatory,
+                    flow,
+                    dict(settings or {}),
+                    needs,
                 )
             )
+            return flow
+
+        return enter
+
+    def variant(
+        self, case_id: str, variant: str, *, settings: Mapping[str, Any] | None = None
+    ) -> Callable[[Flow], Flow]:
+        """Make another run of a case of a flow: what the official tool, or a charge point, may do
+        otherwise. The case passes if all its runs do."""
+        first = next(case for case in self._cases if case.case_id == case_id)
+
+        def enter(flow: Flow) -> Flow:
+            wanted = first.settings if settings is None else dict(settings)
+            self._cases.append(replace(first, flow=flow, variant=variant, settings=wanted))
             return flow
 
         return enter

@@ -109,9 +109,8 @@ class Identity:
             return client_context(ca_file, str(chain_file), str(key_file))
 
 
-def suite_context(ca_file: str | None, suite: str) -> gevent.ssl.SSLContext:
-    """For connections over TLS 1.2 that offer this one cipher suite, by its name in OpenSSL."""
-    context = client_context(ca_file)
+def suite_context(context: gevent.ssl.SSLContext, suite: str) -> gevent.ssl.SSLContext:
+    """The same, but for TLS 1.2 with this one cipher suite, by its name in OpenSSL."""
     context.maximum_version = gevent.ssl.TLSVersion.TLSv1_2
     context.set_ciphers(suite)
     return context

@@ -11,7 +11,7 @@ import gevent
 import gevent.ssl
 from gevent.queue import Empty, Queue
 
-from chargepoint.conformance.arrival import END, TLS, UPGRADE, Arrival, Mutate
+from chargepoint.conformance.arrival import END, TLS, UPGRADE, Arrival, Mutate, unchanged
 from chargepoint.conformance.certificates import tls_facts
 from chargepoint.wire import Link, LinkLost, Refused, open_tls
 
@@ -30,9 +30,9 @@ class Frame:
 class Line:
     """At most one connection at a time; a new one follows the one before."""
 
-    def __init__(self, mutate: Mutate) -> None:
-        self.frames: list[Frame] = []
-        self._mutate = mutate
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []  # of the case
+        self._mutate: Mutate = unchanged
         self._arrived: Queue[Arrival] = Queue()
         self._actions: dict[str, str] = {}  # our CALLs' ids, by which answers get their names
         self._secured: gevent.ssl.SSLSocket | None = None
@@ -42,6 +42,11 @@ class Line:
     @property
     def is_open(self) -> bool:
         return self._link is not None and self._link.is_open
+
+    def begin(self, mutate: Mutate) -> None:
+        """A case begins, whether connected or not; what arrived in between is its own to see."""
+        self.frames = []
+        self._mutate = mutate
 
     def secure(
         self, url: str, ssl_context: gevent.ssl.SSLContext, timeout_s: float = 10.0
@@ -115,8 +120,8 @@ class Line:
         if self._link is None:
             raise LinkLost("not connected")
         self._keep("kit", text)
-        # Not after the write: who is put aside between writing and looking at the clock would see
-        # an answer that took no time.
+        # Before the write, not after it: who is put aside between writing and looking at the clock
+        # would see an answer that took no time. What is measured so is never too short.
         given_s = time.perf_counter()
         self._link.send(text)
         return given_s
@@ -150,6 +155,11 @@ class Line:
         if self._link is not None:
             self._link.abort()
         self._link = self._reading = None
+
+    def cut(self) -> None:
+        """Break the connection."""
+        if self._link is not None:
+            self._link.abort()
 
     def _read(self, link: Link, arrived: "Queue[Arrival]") -> None:
         while (text := link.receive()) is not None:

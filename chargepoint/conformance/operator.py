@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import gevent
 from gevent import socket
 
 from chargepoint.wire import client_context
@@ -18,7 +19,11 @@ TIMEOUT_S = 60.0
 
 
 class ApiUnusable(Exception):
-    """The API is not there, or refuses what the kit needs in order to begin."""
+    """The API is not there, or refuses what it must not."""
+
+
+class CannotBegin(Exception):
+    """What the kit was given is not what it needs; says in a sentence what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,23 @@ class Operator:
         *,
         prefix: str | None = None,
     ) -> ApiAnswer:
-        """Refusals are statuses; prefix: instead of that of the API.
+        """Refusals are statuses; prefix: instead of that of the API. Who is interrupted meanwhile
+        goes on when there is an answer: what was entered by it can be deleted then.
 
         Raises ApiUnusable where nobody answers in HTTP.
         """
+        asking = gevent.spawn(self._try, method, path, body, prefix)
+        try:
+            found = asking.get()
+        finally:
+            asking.join(TIMEOUT_S)
+        if isinstance(found, ApiUnusable):
+            raise found
+        return found
+
+    def _try(
+        self, method: str, path: str, body: Mapping[str, Any] | None, prefix: str | None
+    ) -> ApiAnswer | ApiUnusable:
         connection = http.client.HTTPConnection(self._host, self._port)
         where = (self._prefix if prefix is None else prefix) + path
         headers = dict(self._headers)
@@ -68,7 +86,9 @@ class Operator:
             response = connection.getresponse()
             return ApiAnswer(response.status, _body(response.read()))
         except (OSError, http.client.HTTPException) as error:
-            raise ApiUnusable(f"{method} {path}: {error or type(error).__name__}") from error
+            unusable = ApiUnusable(f"{method} {path}: {error or type(error).__name__}")
+            unusable.__cause__ = error
+            return unusable
         finally:
             connection.close()
 
@@ -78,6 +98,13 @@ class Operator:
         if not answer.is_ok:
             raise ApiUnusable(f"{method} {path}: HTTP {answer.status} {answer.body}")
         return answer.body
+
+    def forget(self, path: str) -> None:
+        """Delete something at the end: who is not there any more has nothing to be deleted."""
+        try:
+            self.request("DELETE", path)
+        except ApiUnusable:
+            pass
 
     def command(
         self, charge_point_id: str, action: str, payload: Mapping[str, Any], wait_s: int
@@ -90,7 +117,7 @@ class Operator:
         )
 
     def version(self) -> str:
-        """What the central system says it is; GET /version."""
+        """What the central system says it is; GET /version. Raises ApiUnusable."""
         answer = self.request("GET", "/version", prefix="")
         return str(answer.body.get("version", "?")) if isinstance(answer.body, dict) else "?"
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from chargepoint.conformance import VERSION
 from chargepoint.conformance.case import CERTIFICATION, Profile
 from chargepoint.conformance.masking import mask
-from chargepoint.conformance.performance import HOW, LIMIT_S, REFERENCE, Figures
+from chargepoint.conformance.performance import HOW, LIMIT_S, REFERENCE, Figures, Measurement
 from chargepoint.conformance.questions import Question
 from chargepoint.conformance.run import Outcome, Result
 
@@ -21,12 +23,13 @@ _NOTHING = "–"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was tried. technology: how the kit reached it."""
+    """What was tried. technology: how the kit reached it; charge_points: who played them."""
 
     system: str
     version: str
     address: str
     technology: str
+    charge_points: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Report:
     at: datetime
     results: Sequence[Result]
     questions: Sequence[Question]
-    performance: Mapping[str, Figures | None]
+    performance: Sequence[Measurement]
     secrets: frozenset[str]
 
     def as_object(self) -> dict[str, Any]:
@@ -53,15 +56,19 @@ class Report:
             "performance": {
                 "how": HOW,
                 "limit_s": LIMIT_S,
-                "figures": [self._figures(name, found) for name, found in self.performance.items()],
+                "figures": [self._figures(measured) for measured in self.performance],
             },
         }
 
     def _profile(self, profile: Profile) -> dict[str, Any]:
-        """Passed is what passed all cases of the certification, not only those that were run."""
-        found = [result for result in self.results if result.case.profile is profile]
-        passed = sum(result.outcome is Outcome.PASSED for result in found)
-        if any(result.outcome is Outcome.FAILED for result in found):
+        """Passed is what passed all cases of the certification, not only those that were run; and a
+        case is passed when all its variants are."""
+        found: dict[str, set[Outcome]] = {}
+        for result in self.results:
+            if result.case.profile is profile:
+                found.setdefault(result.case.case_id, set()).add(result.outcome)
+        passed = sum(outcomes == {Outcome.PASSED} for outcomes in found.values())
+        if any(Outcome.FAILED in outcomes for outcomes in found.values()):
             outcome = str(Outcome.FAILED)
         elif passed >= CERTIFICATION[profile]:
             outcome = str(Outcome.PASSED)
@@ -73,7 +80,7 @@ class Report:
             "profile": str(profile),
             "result": outcome,
             "passed": passed,
-            "run": sum(result.outcome is not Outcome.NOT_RUN for result in found),
+            "run": sum(outcomes != {Outcome.NOT_RUN} for outcomes in found.values()),
             "cases": CERTIFICATION[profile],
         }
 
@@ -81,11 +88,11 @@ class Report:
         failure = result.failure
         shown: dict[str, Any] = {
             "id": result.case.case_id,
-            "title": result.case.title,
+            "variant": result.case.variant or None,
+            "title": result.case.full_title,
             "profile": str(result.case.profile),
             "mandatory": result.case.mandatory,
             "result": str(result.outcome),
-            "duration_s": round(result.duration_s, 3),
             "checks": len(result.checks),
             "reason": result.reason,
             "failure": None,
@@ -103,11 +110,12 @@ class Report:
             }
         return shown
 
-    def _figures(self, name: str, found: Figures | None) -> dict[str, Any]:
-        reference = REFERENCE.get(name)
+    def _figures(self, measured: Measurement) -> dict[str, Any]:
+        found, reference = measured.figures, REFERENCE.get(measured.name)
         return {
-            "name": name,
-            **(asdict(found) if found else dict.fromkeys(Figures.__dataclass_fields__)),
+            "name": measured.name,
+            "load": measured.load,
+            **(_rounded(found) if found else dict.fromkeys(Figures.__dataclass_fields__)),
             "within_limit": found.max_s <= LIMIT_S if found else None,
             "reference_certificate": (
                 dict(zip(("min_s", "max_s", "average_s"), reference, strict=True))
@@ -118,6 +126,11 @@ class Report:
 
     def _mask(self, text: str) -> str:
         return mask(text, self.secrets)
+
+
+def _rounded(found: Figures) -> dict[str, float]:
+    """To the microsecond."""
+    return {name: round(value, 6) for name, value in asdict(found).items()}
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
@@ -131,6 +144,7 @@ def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("Version", subject["version"]),
         ("Address", subject["address"]),
         ("Communication technology", subject["technology"]),
+        ("Charge points", subject["charge_points"]),
         ("Date of the test", report["date"]),
         ("Test tool", f"{report['tool']['name']} {report['tool']['version']}"),
     ]
@@ -144,22 +158,26 @@ def profile_table(report: dict[str, Any]) -> Table:
     return "Profiles", ("Profile", "Result", "Cases passed"), rows
 
 
-def case_table(report: dict[str, Any]) -> Table:
-    rows = [
-        [
-            row["id"],
-            row["title"],
-            row["profile"],
-            "mandatory" if row["mandatory"] else "conditional",
-            row["result"],
-            f"{row['duration_s']:.3f} s",
-            str(row["checks"]),
-            row["failure"]["step"] if row["failure"] else row["reason"] or _NOTHING,
+def case_tables(report: dict[str, Any]) -> list[Table]:
+    """One for each profile of which a case was selected."""
+    head = ("Case", "Title", "Need", "Result", "Checks", "Failed step")
+    found: list[Table] = []
+    for profile in report["profiles"]:
+        rows = [
+            [
+                row["id"],
+                row["title"],
+                "mandatory" if row["mandatory"] else "conditional",
+                row["result"],
+                str(row["checks"]),
+                row["failure"]["step"] if row["failure"] else row["reason"] or _NOTHING,
+            ]
+            for row in report["cases"]
+            if row["profile"] == profile["profile"]
         ]
-        for row in report["cases"]
-    ]
-    head = ("Case", "Title", "Profile", "Need", "Result", "Duration", "Checks", "Failed step")
-    return "Cases", head, rows
+        if rows:
+            found.append((f"Cases: {profile['profile']}", head, rows))
+    return found
 
 
 def question_table(report: dict[str, Any]) -> Table:
@@ -171,23 +189,34 @@ def question_table(report: dict[str, Any]) -> Table:
 
 
 def performance_table(report: dict[str, Any]) -> Table:
+    limit_s = report["performance"]["limit_s"]
     rows = []
-    for row in report["performance"]["figures"]:
-        rows.append([row["name"], "this run", *_cells(row), str(row["samples"] or 0)])
-        if row["reference_certificate"]:
-            reference = {**row["reference_certificate"], "p99_s": None}
-            rows.append([row["name"], "reference certificate", *_cells(reference, 2), _NOTHING])
-    head = ("Measured", "Of", "Min", "Max", "Average", "p99", "Samples")
-    return f"Performance (limit {report['performance']['limit_s']:g} s)", head, rows
+    for name, same in groupby(report["performance"]["figures"], key=itemgetter("name")):
+        reference = None
+        for row in same:
+            within = {True: "yes", False: "no", None: _NOTHING}[row["within_limit"]]
+            rows.append([name, row["load"], *_cells(row), str(row["samples"] or 0), within])
+            reference = row["reference_certificate"]
+        if reference:
+            cells = _cells({**reference, "p99_s": None}, 2)
+            rows.append([name, "reference certificate", *cells, _NOTHING, "yes"])
+    last = f"All within {limit_s:g} s"
+    head = ("Measured", "Load", "Min (s)", "Max (s)", "Average (s)", "p99 (s)", "Samples", last)
+    return "Performance", head, rows
 
 
 def _cells(row: Mapping[str, Any], digits: int = 4) -> list[str]:
     values = (row[name] for name in ("min_s", "max_s", "average_s", "p99_s"))
-    return [_NOTHING if value is None else f"{value:.{digits}f} s" for value in values]
+    return [_NOTHING if value is None else f"{value:.{digits}f}" for value in values]
 
 
 def tables(report: dict[str, Any]) -> list[Table]:
-    return [make(report) for make in (profile_table, case_table, question_table, performance_table)]
+    return [
+        profile_table(report),
+        *case_tables(report),
+        question_table(report),
+        performance_table(report),
+    ]
 
 
 def failures(report: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

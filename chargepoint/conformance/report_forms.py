@@ -1,6 +1,8 @@
 """The report as Markdown, as HTML and as JSON."""
 
 import json
+import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 from chargepoint.conformance.report import Report, facts, failures, tables
 
 NAME = "report"
+_ID = re.compile(r"[A-Z]+[-_]\w+")
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -19,6 +22,8 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; }
 th, td { border-bottom: 1px solid #8886; }
 td.Pass { color: light-dark(#0a5c2b, #7ee2a8); } td.Fail { color: light-dark(#a11, #ff9c9c); }
 td.Pass, td.Fail { font-weight: 600; }
+.facts th { width: 16rem; }
+th.id { white-space: nowrap; } td:last-child { overflow-wrap: anywhere; }
 .note { border: 2px solid; padding: .6rem 1rem; font-weight: 600; }
 dt { font-weight: 600; } dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
@@ -27,9 +32,16 @@ dt { font-weight: 600; } dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
 """.strip()
 
 
-def write(report: Report, directory: Path) -> list[Path]:
-    """The three files, in a directory that is made if need be."""
+def prepare(directory: Path) -> None:
+    """Make the directory, if need be. Raises OSError where no file can be written into it."""
     directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
+        pass
+
+
+def write(report: Report, directory: Path) -> list[Path]:
+    """The three files."""
+    prepare(directory)
     found = report.as_object()
     forms = {
         "md": markdown(found),
@@ -66,7 +78,7 @@ def html(report: dict[str, Any]) -> str:
         f"<title>{escape(report['title'])}</title><style>{_STYLE}</style></head><body><main>",
         f"<h1>{escape(report['title'])}</h1>",
         f'<p class="note">{escape(report["disclaimer"])}</p>',
-        _definitions(facts(report)),
+        _facts(facts(report)),
     ]
     for title, head, rows in tables(report):
         parts.append(_html_table(title, head, rows))
@@ -108,7 +120,8 @@ def _html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
             else f"<td>{escape(text)}</td>"
             for text in rest
         )
-        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+        kind = ' class="id"' if _ID.fullmatch(first) else ""
+        lines.append(f'<tr><th scope="row"{kind}>{escape(first)}</th>{cells}</tr>')
     return (
         # What scrolls must be reachable by the keyboard.
         f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">'
@@ -117,6 +130,15 @@ def _html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
         + "\n".join(lines)
         + "\n</tbody></table></div>"
     )
+
+
+def _facts(told: Iterable[tuple[str, str]]) -> str:
+    """A fact on each line."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>\n'
+        for name, text in told
+    )
+    return f'<table class="facts"><tbody>\n{rows}</tbody></table>'
 
 
 def _definitions(told: Iterable[tuple[str, str]]) -> str:

@@ -1,5 +1,6 @@
 """Runs cases one after the other: prepares each, lets it happen, and clears up after it."""
 
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,9 +9,10 @@ from enum import StrEnum
 
 from chargepoint.conformance.arrival import Mutate, unchanged
 from chargepoint.conformance.case import Case, CheckFailed, NotApplicable
-from chargepoint.conformance.cast import Cast, dismiss_cast, enter_cast
+from chargepoint.conformance.cast import Cast, check_cast, dismiss_cast, enter_cast, make_cast
 from chargepoint.conformance.line import Frame
-from chargepoint.conformance.operator import ApiUnusable, Operator, charge_point_path
+from chargepoint.conformance.operator import ApiUnusable, Operator
+from chargepoint.conformance.played import ChargePoints, EnteredForEach, OneForAll
 from chargepoint.conformance.target import Target
 from chargepoint.conformance.tool import Sample, Tool
 
@@ -38,17 +40,30 @@ class Result:
 
 
 class Run:
-    """Everything that cases of one run share."""
+    """Everything that cases of one run share. name: with which begins what it enters."""
 
-    def __init__(self, target: Target, operator: Operator, cast: Cast) -> None:
+    def __init__(
+        self,
+        target: Target,
+        operator: Operator,
+        cast: Cast,
+        name: str,
+        charge_points: ChargePoints | None = None,
+    ) -> None:
         self.target = target
         self.operator = operator
         self.cast = cast
+        self.name = name
         self.secrets: set[str] = {target.key}
-        self._count = 0
+        self.own_charge_points: ChargePoints = EnteredForEach(operator, name)
+        self.charge_points = charge_points or self.own_charge_points
 
     def run(self, case: Case, mutate: Mutate = unchanged) -> Result:
         """Raises ApiUnusable where the case could not even be prepared."""
+        missing = [name for name in case.needs if getattr(self.target, name) is None]
+        if missing:
+            reason = " and ".join(f"--{name.replace('_', '-')}" for name in missing)
+            return Result(case, Outcome.NOT_RUN, 0.0, reason=f"without {reason}")
         began_s = time.perf_counter()
         with self.prepared(case.case_id, mutate, **case.settings) as tool:
             failure, reason = None, ""
@@ -77,30 +92,31 @@ class Run:
         )
 
     @contextmanager
-    def prepared(self, name: str, mutate: Mutate = unchanged, **settings: object) -> Iterator[Tool]:
-        """A charge point of its own, entered before and deleted afterwards."""
-        self._count += 1
-        charge_point_id = f"{self.cast.suffix}-{name.removesuffix('_CSMS')}-{self._count}"
-        body = {"id": charge_point_id, "security_profile": 1, "quiet": True, **settings}
-        created = self.operator.must("POST", "/charge-points", body)
-        key = str(created.get("authorization_key") or "")
-        if key:
-            self.secrets.add(key)
-        tool = Tool(
-            name,
-            self.target,
-            self.operator,
-            self.cast,
-            charge_point_id,
-            key,
-            mutate,
-            self.secrets,
-        )
-        try:
-            yield tool
-        finally:
-            tool.leave()
-            self.operator.request("DELETE", charge_point_path(charge_point_id))
+    def prepared(
+        self,
+        name: str,
+        mutate: Mutate = unchanged,
+        charge_points: ChargePoints | None = None,
+        **settings: object,
+    ) -> Iterator[Tool]:
+        """A charge point to play, ready to connect or connected. charge_points: who lends it, where
+        it is not the run's own. Raises ApiUnusable."""
+        lender = charge_points or self.charge_points
+        with lender.lend(name.removesuffix("_CSMS"), settings) as played:
+            if played.authorization_key:
+                self.secrets.add(played.authorization_key)
+            tool = Tool(name, self.target, self.operator, self.cast, played, mutate, self.secrets)
+            try:
+                yield tool
+            finally:
+                tool.leave()
+
+    def stop_transactions(self) -> None:
+        """Those that cases have left open. Raises ApiUnusable."""
+        with self.prepared("END") as tool:
+            if not tool.line.is_open:
+                tool.upgrade()
+            tool.stop_transactions()
 
     def run_all(self, cases: Iterable[Case]) -> Iterator[Result]:
         """A case that cannot be prepared has failed; the next is tried all the same."""
@@ -116,10 +132,36 @@ class Run:
 
 @contextmanager
 def prepared_run(target: Target) -> Iterator[Run]:
-    """Raises ApiUnusable."""
+    """With charge points and id tags of its own, deleted afterwards. Raises ApiUnusable."""
     operator = Operator(target.api, target.key, target.ca_file)
-    cast = enter_cast(operator)
+    name = _name()
+    cast = make_cast(name)
     try:
-        yield Run(target, operator, cast)
+        enter_cast(operator, cast)
+        yield Run(target, operator, cast, name)
     finally:
         dismiss_cast(operator, cast)
+
+
+@contextmanager
+def given_run(
+    target: Target, cast: Cast, charge_point_id: str, authorization_key: str
+) -> Iterator[Run]:
+    """With a charge point and id tags that an operator has entered; as with the official tool it
+    goes from case to case as the one before left it. authorization_key: in hex.
+
+    Raises ApiUnusable, CannotBegin.
+    """
+    operator = Operator(target.api, target.key, target.ca_file)
+    check_cast(operator, cast)
+    one = OneForAll(operator, charge_point_id, authorization_key)
+    run = Run(target, operator, cast, _name(), one)
+    try:
+        yield run
+        run.stop_transactions()
+    finally:
+        one.give_back()
+
+
+def _name() -> str:
+    return f"CT-{secrets.token_hex(4).upper()}"

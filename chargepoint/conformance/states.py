@@ -9,7 +9,10 @@ CONNECTORS = (0, 1)
 
 
 def booted(tool: Tool, url: str | None = None, **how: Any) -> None:
-    """Connected, accepted, and every connector Available. url, how: see Tool.upgrade."""
+    """Connected, accepted, and every connector Available: or connected and accepted by a case
+    before, with the connectors as that left them. url, how: see Tool.upgrade."""
+    if tool.played.is_booted:
+        return
     tool.connect(url, **how)
     boot(tool)
 

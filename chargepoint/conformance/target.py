@@ -32,4 +32,5 @@ class Target:
         ):
             value = getattr(self, name)
             if value is not None and urlsplit(value).scheme not in schemes:
-                raise ValueError(f"{name}: {value} is not an address of {' or '.join(schemes)}")
+                option = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{option}: {value} is not an address of {' or '.join(schemes)}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
 import gevent
 import gevent.ssl
@@ -21,8 +22,8 @@ from gevent.event import AsyncResult
 from chargepoint.conformance.arrival import END, Arrival, Mutate, Payload
 from chargepoint.conformance.case import CheckFailed
 from chargepoint.conformance.cast import Cast
-from chargepoint.conformance.line import Line
 from chargepoint.conformance.operator import ApiAnswer, ApiUnusable, Operator, charge_point_path
+from chargepoint.conformance.played import Played
 from chargepoint.conformance.schemas import violation
 from chargepoint.conformance.target import Target
 from chargepoint.wire import LinkLost, client_context
@@ -76,10 +77,7 @@ class Resource:
 
 
 class Tool:
-    """charge_point_id, authorization_key: as entered for this case; the key in hex.
-
-    secrets: what no report may show; a case adds those it makes up.
-    """
+    """played: the charge point. secrets: what no report may show; a case adds those it makes up."""
 
     def __init__(
         self,
@@ -87,8 +85,7 @@ class Tool:
         target: Target,
         operator: Operator,
         cast: Cast,
-        charge_point_id: str,
-        authorization_key: str,
+        played: Played,
         mutate: Mutate,
         secrets: set[str],
     ) -> None:
@@ -96,10 +93,10 @@ class Tool:
         self.target = target
         self.operator = operator
         self.cast = cast
-        self.charge_point_id = charge_point_id
-        self.authorization_key = authorization_key
+        self.played = played
         self.secrets = secrets
-        self.line = Line(mutate)
+        self.line = played.line
+        self.line.begin(mutate)
         self.received: Payload = {}
         self.command_id = ""  # of the command that was settled last
         self.samples: list[Sample] = []
@@ -114,7 +111,16 @@ class Tool:
         self._triggered_s = 0.0
         self._running: list[gevent.Greenlet[..., None]] = []
         self._has_started = False
-        self._open_transactions: set[int] = set()
+        self._has_failed = False
+
+    @property
+    def charge_point_id(self) -> str:
+        return self.played.charge_point_id
+
+    @property
+    def authorization_key(self) -> str:
+        """In hex; empty for a charge point that has none."""
+        return self.played.authorization_key
 
     # --- the connection ---
 
@@ -122,6 +128,7 @@ class Tool:
         """Try the TLS handshake, with which the next upgrade() to this address goes on: see
         Line.secure()."""
         self._begin("tls")
+        self.played.has_booted = False
         self._look(self.line.secure(url, ssl_context, self.target.patience_s))
         return self.received
 
@@ -139,6 +146,7 @@ class Tool:
         """Try the handshake: `status`, `subprotocol` as its header has it. Refused or not is for
         the case to judge; password: other than the one entered; anonymous: no credentials."""
         self._begin("upgrade")
+        self.played.has_booted = False
         if password is None and self.authorization_key and not anonymous:
             password = bytes.fromhex(self.authorization_key)
         url = url or self.target.url
@@ -146,7 +154,7 @@ class Tool:
             ssl_context = client_context(self.target.ca_file)
         self._look(
             self.line.open(
-                f"{url}/{self.charge_point_id}",
+                f"{url}/{quote(self.charge_point_id, safe='')}",
                 authorization=password,
                 subprotocols=subprotocols,
                 separator=separator,
@@ -164,7 +172,12 @@ class Tool:
         self.has("subprotocol", "ocpp1.6")
 
     def disconnect(self) -> None:
-        self.line.close()
+        self.played.disconnect()
+
+    def vanish(self) -> None:
+        """Be gone without a word, as with the power."""
+        self.line.cut()
+        self.disconnect()
 
     # --- the charge point asks ---
 
@@ -192,8 +205,15 @@ class Tool:
     def authorize(self, id_tag: str) -> Payload:
         return self.call("Authorize", {"idTag": id_tag})
 
+    def send(self, action: str, payload: Payload) -> None:
+        """Send a CALL, and don't wait for what comes of it."""
+        try:
+            self.line.call(str(uuid.uuid4()), action, payload)
+        except LinkLost as error:
+            self.fail(CONNECTED, "an open connection", str(error))
+
     def boot(self, **more: Any) -> Payload:
-        return self.call(
+        answer = self.call(
             "BootNotification",
             {
                 "chargePointVendor": "Conformance",
@@ -202,6 +222,8 @@ class Tool:
                 **more,
             },
         )
+        self.played.has_booted = answer["status"] == "Accepted"
+        return answer
 
     def heartbeat(self) -> Payload:
         return self.call("Heartbeat", {})
@@ -234,7 +256,7 @@ class Tool:
             },
         )
         transaction_id = int(answer["transactionId"])
-        self._open_transactions.add(transaction_id)
+        self.played.began(transaction_id, connector_id)
         return transaction_id
 
     def stop_transaction(self, transaction_id: int, reason: str, **more: Any) -> Payload:
@@ -249,7 +271,7 @@ class Tool:
                 **more,
             },
         )
-        self._open_transactions.discard(transaction_id)
+        self.played.ended(transaction_id)
         return answer
 
     # --- the central system asks ---
@@ -330,8 +352,9 @@ class Tool:
     ) -> Payload:
         """An object of the API, a step of its own under this name; pick: the part that matters.
 
-        until: for a record that becomes so a moment after the message; it is looked at again and
-        again. What it is in the end is for the case to judge.
+        until: for a record that becomes so a moment after a message; it is looked at again and
+        again. What it is in the end is for the case to judge. What an operator has waited for the
+        end of, or what was answered to the charge point, is there at once.
         """
         self._begin(name)
         end_s = time.perf_counter() + self.target.answer_limit_s
@@ -358,8 +381,8 @@ class Tool:
         """look() at something of the charge point's."""
         return self.look(name, charge_point_path(self.charge_point_id) + path, pick, until)
 
-    def look_at_charge_point(self, until: Callable[[Payload], bool] | None = None) -> Payload:
-        return self.look_below("charge point", "", until=until)
+    def look_at_charge_point(self) -> Payload:
+        return self.look_below("charge point", "")
 
     def look_at_connector(self, connector_id: int = 1) -> Payload:
         """The record of one connector."""
@@ -411,6 +434,7 @@ class Tool:
 
     def fail(self, check: str, expected: str, received: str | None = None) -> NoReturn:
         """End the case here. received: where it is not simply what arrived last."""
+        self._has_failed = True
         raise CheckFailed(
             self.case_id,
             f"{len(self.steps)} {self._step}",
@@ -444,14 +468,24 @@ class Tool:
             self.fail(UNDISTURBED, "nothing more")
 
     def leave(self) -> None:
-        """Put an end to what the case left open, whether it passed or not."""
-        if self._has_started:
-            for transaction_id in sorted(self._open_transactions | self._transactions_shown()):
-                self._stop_quietly(transaction_id)
-        self.line.close()
+        """The end, whether the case has passed or not. A charge point that stays goes on from where
+        it is, unless that is nowhere good; of the others nothing is left open."""
+        if not self.played.stays:
+            self.stop_transactions()
+        if not self.played.stays or self._has_failed:
+            self.disconnect()
         gevent.killall(self._running)
         for undo in reversed(self.later):
-            undo()
+            try:
+                undo()
+            except ApiUnusable:
+                pass  # the others are to be undone all the same
+
+    def stop_transactions(self) -> None:
+        """All that are open; not checked any more."""
+        shown = self._transactions_shown() if self._has_started else set()
+        for transaction_id in sorted(shown | set(self.played.open_transactions)):
+            self._stop_quietly(transaction_id)
 
     # --- inside ---
 
@@ -473,6 +507,7 @@ class Tool:
             "timestamp": instant(),
             "reason": "Other",
         }
+        self.played.ended(transaction_id)
         try:
             since_s = self.line.call(unique_id, "StopTransaction", payload)
         except LinkLost:
@@ -565,3 +600,9 @@ def _shown(content: Any) -> str:
 def instant(ago: timedelta = timedelta()) -> str:
     """A timestamp of this moment, or of one that is past."""
     return f"{datetime.now(UTC) - ago:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+
+
+def meter_value() -> Payload:
+    """What the meter says at this moment."""
+    sampled = {"value": "1000", "measurand": "Energy.Active.Import.Register"}
+    return {"timestamp": instant(), "sampledValue": [sampled]}

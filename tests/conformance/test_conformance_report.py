@@ -1,23 +1,30 @@
 """The kit on the command line, and what it reports."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from mutations.mutation import Mutation, interrupted, put, refused, unschematic
-from system import API_KEY, Api, Web
+from system import Api, Web
 
 from chargepoint.conformance import questions, report_forms
-from chargepoint.conformance.__main__ import main, select
-from chargepoint.conformance.case import CERTIFICATION, CheckFailed, Profile
+from chargepoint.conformance.case import CheckFailed, Profile
 from chargepoint.conformance.cases import CASES
-from chargepoint.conformance.certify import carry
+from chargepoint.conformance.certify import Page
 from chargepoint.conformance.line import Frame
 from chargepoint.conformance.masking import mask
-from chargepoint.conformance.performance import figures, measure_authorize
-from chargepoint.conformance.report import DISCLAIMER, Report, Subject
+from chargepoint.conformance.performance import (
+    AUTHORIZE,
+    RESPONSE,
+    Measurement,
+    figures,
+    of_authorize,
+    of_authorize_under_load,
+)
+from chargepoint.conformance.report import Report, Subject, performance_table
 from chargepoint.conformance.run import Outcome, Result, Run
 
 KEY = "00112233445566778899aabbccddeeff00112233"
@@ -31,22 +38,22 @@ def failed(case_id: str, received: str) -> Result:
 
 def report_of(*results: Result) -> Report:
     return Report(
-        subject=Subject("CSMS", "0.1.0", "ws://127.0.0.1:8000/ocpp", "WebSocket"),
+        subject=Subject("CSMS", "0.1.0", "ws://127.0.0.1:8000/ocpp", "WebSocket", "CP001"),
         at=datetime(2026, 1, 1, 12, tzinfo=UTC),
         results=results,
         questions=(),
-        performance={
-            "OCPP response time": figures([0.01, 0.02]),
-            "Response time Authorize": None,
-        },
+        performance=(
+            Measurement(RESPONSE, "one after the other", figures([0.01, 0.02])),
+            Measurement(AUTHORIZE, "alone", None),
+            Measurement(AUTHORIZE, "beside others", figures([0.5, 5.5])),
+        ),
         secrets=frozenset({KEY}),
     )
 
 
 def passed_all(profile: Profile) -> list[Result]:
-    """As many as the certification has, whether the kit has them or not."""
-    case = next(case for case in CASES.values() if case.profile is profile)
-    return [Result(case, Outcome.PASSED, 0.01)] * CERTIFICATION[profile]
+    of_profile = [case for case in CASES.values() if case.profile is profile]
+    return [Result(case, Outcome.PASSED, 0.01) for case in of_profile]
 
 
 class Reader(HTMLParser):
@@ -88,6 +95,7 @@ def test_figures_are_those_of_a_list_done_by_hand():
             '[2,"1","ChangeConfiguration",{"key":"authorizationKey","value":"abc"}]',
             '[2,"1","ChangeConfiguration",{"key":"authorizationKey","value":"****"}]',
         ),
+        ("'AuthorizationKey'", "'AuthorizationKey'"),
         ('{"key":"AuthorizationKey","val', "(30 characters that name an AuthorizationKey)"),
         ("ftp://user:pass:word@host/file", "ftp://user:****@host/file"),
         ("http://host/file", "http://host/file"),
@@ -98,20 +106,45 @@ def test_secrets_are_masked(text: str, shown: str):
     assert mask(text, {KEY, "short"}) == shown
 
 
-def test_a_profile_passes_only_when_all_its_cases_were_run_and_passed():
+def test_a_profile_passes_only_when_all_its_cases_and_variants_were_run_and_passed():
     whole = passed_all(Profile.CORE)
-    one_failed = [*whole[1:], failed(whole[0].case.case_id, "{}")]
-    not_run = Result(whole[0].case, Outcome.NOT_RUN, 0.0, reason="no --tls-url")
+    not_run = Result(whole[0].case, Outcome.NOT_RUN, 0.0, reason="without --tls-url")
+    at = next(number for number, result in enumerate(whole) if result.case.variant)
+    variant = replace(whole[at], outcome=Outcome.FAILED)
 
-    def outcome(results: list[Result]) -> str:
+    def outcome(results: list[Result]) -> tuple[str, int]:
         profiles = report_of(*results).as_object()["profiles"]
-        return str(next(row["result"] for row in profiles if row["profile"] == Profile.CORE))
+        row = next(row for row in profiles if row["profile"] == Profile.CORE)
+        assert row["cases"] == 46
+        return row["result"], row["passed"]
 
-    assert outcome(whole) == "Pass"
-    assert outcome(one_failed) == "Fail"
-    assert outcome(whole[1:]) == "Incomplete"
-    assert outcome([*whole[1:], not_run]) == "Incomplete"
-    assert outcome([]) == "Not run"
+    assert outcome(whole) == ("Pass", 46)
+    assert outcome([*whole[1:], failed(whole[0].case.case_id, "{}")]) == ("Fail", 45)
+    assert outcome([*whole[:at], variant, *whole[at + 1 :]]) == ("Fail", 45)
+    assert outcome(whole[1:]) == ("Incomplete", 45)
+    assert outcome([*whole[1:], not_run]) == ("Incomplete", 45)
+    assert outcome([]) == ("Not run", 0)
+
+
+def test_the_performance_table_has_each_load_and_then_the_reference():
+    _, head, rows = performance_table(report_of().as_object())
+
+    assert head[-1] == "All within 5 s"
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("OCPP response time", "one after the other", "yes"),
+        ("OCPP response time", "reference certificate", "yes"),
+        ("Response time Authorize", "alone", "–"),
+        ("Response time Authorize", "beside others", "no"),
+        ("Response time Authorize", "reference certificate", "yes"),
+    ]
+
+
+def test_two_runs_of_the_same_differ_in_date_and_performance_only():
+    first = report_of(*passed_all(Profile.RESERVATION))
+    slower = [replace(one, duration_s=9.0, frames=()) for one in first.results]
+    second = replace(first, results=slower)
+
+    assert second.as_object() == first.as_object()
 
 
 def test_the_report_has_the_failure_in_all_three_forms_and_no_secret(tmp_path: Path):
@@ -145,15 +178,15 @@ def test_the_html_is_one_well_formed_file_that_needs_no_other():
 
 
 def test_the_page_carries_the_last_report_only(tmp_path: Path):
-    page = tmp_path / "page.md"
-    page.write_text(
+    path = tmp_path / "page.md"
+    path.write_text(
         "before\n<!-- conformance: report -->\nold\n<!-- /conformance: report -->\nafter\n"
     )
 
-    carry(page, "# New\n\ntext\n")
-    carry(page, "# Newer\n")
+    Page.read(path).carry("# New\n\ntext\n")
+    Page.read(path).carry("# Newer\n")
 
-    text = page.read_text()
+    text = path.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "### Newer" in text
@@ -161,107 +194,7 @@ def test_the_page_carries_the_last_report_only(tmp_path: Path):
     assert "text" not in text
 
 
-def test_cases_are_selected_by_id_or_profile():
-    assert [case.case_id for case in select("TC_012_CSMS, TC_001_CSMS", None)] == [
-        "TC_012_CSMS",
-        "TC_001_CSMS",
-    ]
-    assert {case.profile for case in select(None, "core")} == {Profile.CORE}
-    assert select(None, None) == list(CASES.values())
-    with pytest.raises(ValueError, match="TC_999_CSMS"):
-        select("TC_999_CSMS", None)
-    with pytest.raises(ValueError, match="hardcore"):
-        select(None, "hardcore")
-
-
-def test_the_list_needs_no_system(capsys: pytest.CaptureFixture[str]):
-    assert main(["--list", "--profiles", "core"]) == 0
-
-    assert "TC_001_CSMS" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        ("--cases=TC_999_CSMS", "no such case: TC_999_CSMS"),
-        ("--profiles=hardcore", "no such profile: hardcore"),
-    ],
-)
-def test_a_wrong_selection_is_said_plainly(
-    option: str, said: str, capsys: pytest.CaptureFixture[str]
-):
-    with pytest.raises(SystemExit) as ended:
-        main(["--url=ws://x", "--api=http://x", "--key=x", option])
-
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
-
-
-def test_a_configuration_file_gives_options_and_the_command_line_goes_before_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    config = tmp_path / "kit.json"
-    config.write_text('{"profiles": "core", "cases": "TC_003_CSMS"}')
-
-    assert main(["--config", str(config), "--list", "--cases", "TC_001_CSMS"]) == 0
-
-    assert "TC_001_CSMS" in capsys.readouterr().out
-    config.write_text('{"colour": "green"}')
-    with pytest.raises(SystemExit):
-        main(["--config", str(config), "--list"])
-    assert "no such option: colour" in capsys.readouterr().err
-
-
 # --- against the system ---
-
-
-def command_line(web: Web, *options: str, key: str = API_KEY) -> list[str]:
-    return [
-        f"--url={web.ocpp_url}",
-        f"--api=http://127.0.0.1:{web.port}/api/v1",
-        f"--key={key}",
-        "--authorize-samples=5",
-        *options,
-    ]
-
-
-@pytest.mark.e2e
-def test_the_command_line_runs_what_was_selected_and_reports(
-    conformance_web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    wanted = "--cases=TC_003_CSMS,TC_088_CSMS"
-
-    status = main(command_line(conformance_web, wanted, f"--report={tmp_path}"))
-
-    assert status == 0
-    assert "AQ-1: Yes" in capsys.readouterr().out
-    found = json.loads((tmp_path / "report.json").read_text())
-    assert [row["result"] for row in found["cases"]] == ["Pass", "Pass"]
-    assert found["disclaimer"] == DISCLAIMER
-    assert found["system_under_test"]["version"] != "?"
-    samples = {row["name"]: row["samples"] for row in found["performance"]["figures"]}
-    assert samples == {"OCPP response time": 7, "Response time Authorize": 5}
-    assert API_KEY not in (tmp_path / "report.json").read_text()
-
-
-@pytest.mark.e2e
-def test_one_failed_case_makes_the_exit_status_1(
-    conformance_web: Web, capsys: pytest.CaptureFixture[str]
-):
-    status = main(command_line(conformance_web, "--cases=TC_003_CSMS", "--limit=0.000001"))
-
-    said = capsys.readouterr().out
-    assert status == 1
-    assert "step 2 BootNotification.conf: in time" in said
-    assert "expected within 1e-06 s" in said
-
-
-@pytest.mark.e2e
-def test_a_kit_that_cannot_begin_says_why(conformance_web: Web, capsys: pytest.CaptureFixture[str]):
-    status = main(command_line(conformance_web, key="wrong-api-key-0123456789"))
-
-    assert status == 2
-    assert "HTTP 401" in capsys.readouterr().err
 
 
 @pytest.mark.e2e
@@ -281,7 +214,7 @@ def test_the_kit_leaves_no_charge_point_and_no_open_transaction_behind(
         assert run.run(case, lie.hook()).outcome is Outcome.FAILED
 
     api = Api(conformance_web.port)
-    entered = api.ok("GET", f"/api/v1/charge-points?prefix={run.cast.suffix}")
+    entered = api.ok("GET", f"/api/v1/charge-points?prefix={run.name}")
     transactions = api.ok("GET", f"/api/v1/transactions?id_tag={run.cast.valid}&state=open")
     assert entered["items"] == []
     assert transactions["items"] == []
@@ -304,8 +237,20 @@ def test_the_additional_question_is_answered_by_trying(run: Run, lie: Mutation |
 
 
 @pytest.mark.e2e
-def test_authorize_is_measured_as_often_as_asked(run: Run):
-    samples = measure_authorize(run, 20)
+def test_authorize_is_measured_as_often_as_asked_alone_and_beside_others(run: Run):
+    alone = of_authorize(run, 20)
+    beside = of_authorize_under_load(run, 50, busy_count=3)
 
-    assert len(samples) == 20
-    assert all(sample.action == "Authorize" and sample.seconds > 0 for sample in samples)
+    assert alone.figures is not None
+    assert beside.figures is not None
+    assert (alone.figures.samples, beside.figures.samples) == (20, 50)
+    assert 0 < alone.figures.min_s <= alone.figures.average_s <= alone.figures.max_s
+    assert beside.load.startswith("while 3 others charge and send ")
+
+
+@pytest.mark.e2e
+def test_a_load_that_breaks_down_is_no_load_to_measure_under(run: Run):
+    hurried = Run(replace(run.target, answer_limit_s=1e-6), run.operator, run.cast, run.name)
+
+    with pytest.raises(CheckFailed):
+        of_authorize_under_load(hurried, 1, busy_count=1)

@@ -1,4 +1,4 @@
-"""All cases, in the order of the report."""
+"""All cases and their variants, in the order of the report."""
 
 from collections.abc import Mapping
 
@@ -23,4 +23,4 @@ _MODULES = (
     reservation,
 )
 
-CASES: Mapping[str, Case] = {case.case_id: case for module in _MODULES for case in module.cases}
+CASES: Mapping[str, Case] = {case.key: case for module in _MODULES for case in module.cases}

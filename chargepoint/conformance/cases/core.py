@@ -30,6 +30,7 @@ REJECTED = {"status": "Rejected"}
 
 @cases.add("TC_001_CSMS", "Cold boot", settings={"heartbeat_interval_s": 1})
 def cold_boot(tool: Tool) -> None:
+    tool.disconnect()
     tool.connect()
     answer = tool.boot()
     tool.has("status", "Accepted")
@@ -58,6 +59,24 @@ def plug_in_first(tool: Tool) -> None:
 def identification_first(tool: Tool) -> None:
     booted(tool)
     charging(tool)
+
+
+@cases.variant("TC_004_1_CSMS", "the transaction before was never stopped")
+def identification_first_again(tool: Tool) -> None:
+    booted(tool)
+    before_id = charging(tool)
+    authorized(tool)
+    tool.status("Preparing")
+    transaction_id = started(tool)
+    tool.require("another transactionId", transaction_id != before_id, f"not {before_id} again")
+    tool.status("Charging")
+    tool.look_at_connector()
+    tool.has("transaction_id", transaction_id)
+    # Its stop may come all the same, and ends no other.
+    tool.stop_transaction(before_id, "Local")
+    _check_stopped(tool, before_id, "Local")
+    tool.look_at_transaction(transaction_id)
+    tool.has("state", "open")
 
 
 @cases.add("TC_004_2_CSMS", "Identification first: ConnectionTimeOut")
@@ -168,6 +187,26 @@ def remote_stop_rejected(tool: Tool) -> None:
 @cases.add("TC_013_CSMS", "Hard reset")
 def hard_reset(tool: Tool) -> None:
     _reset(tool, "Hard")
+
+
+@cases.variant("TC_013_CSMS", "it stops a transaction and is gone")
+def hard_reset_while_charging(tool: Tool) -> None:
+    """Nobody is there any more to be told that the transaction has ended; it is sent again."""
+    booted(tool)
+    transaction_id = charging(tool)
+    tool.operation("Reset", {"type": "Hard"}, ACCEPTED)
+    tool.has("type", "Hard")
+    stop = {
+        "transactionId": transaction_id,
+        "meterStop": 2000,
+        "timestamp": instant(),
+        "reason": "HardReset",
+    }
+    tool.send("StopTransaction", stop)
+    tool.vanish()
+    booted(tool)
+    tool.stop_transaction(transaction_id, "HardReset", timestamp=stop["timestamp"])
+    _check_stopped(tool, transaction_id, "HardReset")
 
 
 @cases.add("TC_014_CSMS", "Soft reset")
@@ -297,7 +336,7 @@ def lock_failure(tool: Tool) -> None:
 def power_failure(tool: Tool) -> None:
     booted(tool)
     transaction_id = charging(tool)
-    tool.disconnect()
+    tool.vanish()
     tool.connect()
     boot(tool, statuses={0: "Available", 1: "Finishing"})
     tool.look_at_transaction(transaction_id)
@@ -393,10 +432,11 @@ def _change_configuration(tool: Tool, key: str, value: str, status: str) -> None
 
 
 def _check_nothing_runs(tool: Tool) -> None:
-    """No transaction was invented, and the connector is as it was told."""
+    """No transaction was invented, and the connector is as it was told. One that a case before has
+    left open is none of this one's business."""
     tool.look_at_connector()
     tool.has("status", "Available")
-    tool.has("transaction_id", None)
+    tool.has("transaction_id", tool.played.running.get(1))
 
 
 def _check_stopped(tool: Tool, transaction_id: int, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The cases of the Firmware Management profile: firmware updates and diagnostics."""
 
 from chargepoint.conformance.case import Cases, Profile
-from chargepoint.conformance.states import CONNECTORS, boot, booted
+from chargepoint.conformance.states import CONNECTORS, boot, booted, rebooted
 from chargepoint.conformance.tool import Resource, Tool
 
 cases = Cases(Profile.FIRMWARE)
@@ -19,6 +19,18 @@ def firmware_installed(tool: Tool) -> None:
     _told(tool, "Installed", "done")
 
 
+@cases.variant("TC_044_1_CSMS", "the messages in another order")
+def firmware_installed_before_reboot(tool: Tool) -> None:
+    booted(tool)
+    _update(tool)
+    _unavailable_and_installing(tool)
+    _told(tool, "Installed", "done")
+    rebooted(tool)
+    _look_at_update(tool)
+    tool.has("state", "done")
+    tool.has("reported", "Installed")
+
+
 @cases.add("TC_044_2_CSMS", "Firmware update: download failed", mandatory=False)
 def firmware_download_failed(tool: Tool) -> None:
     booted(tool)
@@ -33,6 +45,18 @@ def firmware_installation_failed(tool: Tool) -> None:
     _update(tool)
     _downloaded_and_installing(tool)
     _told(tool, "InstallationFailed", "failed")
+
+
+@cases.variant("TC_044_3_CSMS", "the messages in another order")
+def firmware_installation_failed_before_reboot(tool: Tool) -> None:
+    booted(tool)
+    _update(tool)
+    _unavailable_and_installing(tool)
+    _told(tool, "InstallationFailed", "failed")
+    rebooted(tool)
+    _look_at_update(tool)
+    tool.has("state", "failed")
+    tool.has("reported", "InstallationFailed")
 
 
 @cases.add("TC_045_1_CSMS", "Get diagnostics")
@@ -68,6 +92,14 @@ def _downloaded_and_installing(tool: Tool) -> None:
     _look_at_update(tool)
     tool.has("state", "running")
     tool.has("reported", "Installing")
+
+
+def _unavailable_and_installing(tool: Tool) -> None:
+    """With nobody charging any more from the beginning on, and no reboot yet."""
+    for connector_id in CONNECTORS:
+        tool.status("Unavailable", connector_id)
+    for status in ("Downloading", "Downloaded", "Installing"):
+        _told(tool, status, "running")
 
 
 def _told(tool: Tool, status: str, state: str) -> None:

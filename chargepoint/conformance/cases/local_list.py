@@ -4,6 +4,7 @@ What is sent follows from id tags: an operator assigns them and has the list syn
 the version first, which the official tool allows.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -33,9 +34,7 @@ def version_not_supported(tool: Tool) -> None:
 def version_of_empty_list(tool: Tool) -> None:
     booted(tool)
     tool.operation("GetLocalListVersion", {}, {"listVersion": 0})
-    tool.look_below(
-        "local list", "/local-list", until=lambda record: record["reported_version"] is not None
-    )
+    _look(tool)
     tool.has("reported_version", 0)
     tool.has("acknowledged_version", 0)
     tool.has("acknowledged_entries", 0)
@@ -51,6 +50,11 @@ def list_not_supported(tool: Tool) -> None:
     tool.has("acknowledged_entries", 0)
 
 
+@cases.variant("TC_043_1_CSMS", "sent by hand")
+def list_by_hand_not_supported(tool: Tool) -> None:
+    _send_in_vain(tool, "NotSupported")
+
+
 @cases.add("TC_043_3_CSMS", "Send local list: failed")
 def list_failed(tool: Tool) -> None:
     booted(tool)
@@ -63,12 +67,27 @@ def list_failed(tool: Tool) -> None:
     tool.has("sync", None)
 
 
+@cases.variant("TC_043_3_CSMS", "sent by hand")
+def list_by_hand_failed(tool: Tool) -> None:
+    _send_in_vain(tool, "Failed")
+
+
 @cases.add("TC_043_4_CSMS", "Send local list: full")
 def list_full(tool: Tool) -> None:
     booted(tool)
     _assign(tool, tool.cast.valid, tool.cast.second)
     command, version = _sync_full(tool, "Accepted")
     _ended(tool, command, "in_step")
+    tool.has("acknowledged_version", version)
+    tool.has("acknowledged_entries", 2)
+
+
+@cases.variant("TC_043_4_CSMS", "sent by hand")
+def list_by_hand_full(tool: Tool) -> None:
+    booted(tool)
+    version = _next_version(tool)
+    _send(tool, "Full", version, [tool.cast.valid, tool.cast.second], "Accepted")
+    _look(tool)
     tool.has("acknowledged_version", version)
     tool.has("acknowledged_entries", 2)
 
@@ -94,16 +113,66 @@ def list_differential(tool: Tool) -> None:
     tool.has("acknowledged_entries", 2)
 
 
+@cases.variant("TC_043_5_CSMS", "sent by hand")
+def list_by_hand_differential(tool: Tool) -> None:
+    booted(tool)
+    version = _next_version(tool)
+    _send(tool, "Full", version, [tool.cast.valid], "Accepted")
+    tool.operation("GetLocalListVersion", {}, {"listVersion": version})
+    listed = _send(tool, "Differential", version + 1, [tool.cast.second], "Accepted")
+    names = [entry["idTag"] for entry in listed]
+    tool.require("only the new idTag", names == [tool.cast.second], tool.cast.second)
+    _look(tool)
+    tool.has("acknowledged_version", version + 1)
+    tool.has("acknowledged_entries", 2)
+
+
+def _send_in_vain(tool: Tool, status: str) -> None:
+    """A list that the charge point does not take is not counted as installed."""
+    booted(tool)
+    before = _look(tool)
+    known = before["acknowledged_version"], before["acknowledged_entries"]
+    _send(tool, "Full", (known[0] or 0) + 1, [tool.cast.valid], status)
+    _look(tool)
+    tool.has("acknowledged_version", known[0])
+    tool.has("acknowledged_entries", known[1])
+
+
+def _send(
+    tool: Tool, update_type: str, version: int, id_tags: Sequence[str], status: str
+) -> list[Payload]:
+    """A SendLocalList as an operator words it: the entries sent."""
+    info = {"status": "Accepted", "parentIdTag": tool.cast.group}
+    wished = {
+        "listVersion": version,
+        "updateType": update_type,
+        "localAuthorizationList": [{"idTag": id_tag, "idTagInfo": info} for id_tag in id_tags],
+    }
+    asked = tool.operation("SendLocalList", wished, {"status": status})
+    tool.has("listVersion", version)
+    return _check_list(tool, asked, update_type)
+
+
+def _next_version(tool: Tool) -> int:
+    """Above what the charge point has, as far as is known."""
+    return int(_look(tool)["acknowledged_version"] or 0) + 1
+
+
+def _look(tool: Tool) -> Payload:
+    return tool.look_below("local list", "/local-list")
+
+
 def _assign(tool: Tool, *id_tags: str) -> None:
     """Put id tags into the group of this charge point's list."""
-    group = tool.charge_point_id.lower()
+    group = tool.cast.tag_group
     tool.operator.must(
         "PATCH", charge_point_path(tool.charge_point_id), {"local_list": f"group:{group}"}
     )
     for id_tag in id_tags:
         path = id_tag_path(id_tag)
-        tool.operator.must("PATCH", path, {"tag_groups": [group]})
-        tool.later.append(partial(tool.operator.request, "PATCH", path, {"tag_groups": []}))
+        before = tool.operator.must("GET", path)["tag_groups"]
+        tool.operator.must("PATCH", path, {"tag_groups": [*before, group]})
+        tool.later.append(partial(tool.operator.request, "PATCH", path, {"tag_groups": before}))
 
 
 def _tell_version(tool: Tool, version: int) -> None:
@@ -124,7 +193,10 @@ def _sync_full(tool: Tool, status: str) -> tuple[Command, int]:
 
 def _expect_list(tool: Tool, update_type: str) -> list[Payload]:
     """The entries of a SendLocalList."""
-    asked = tool.expect("SendLocalList")
+    return _check_list(tool, tool.expect("SendLocalList"), update_type)
+
+
+def _check_list(tool: Tool, asked: Payload, update_type: str) -> list[Payload]:
     tool.has("updateType", update_type)
     listed: list[dict[str, Any]] = asked.get("localAuthorizationList", [])
     tool.require("an entry", listed, "at least one")

@@ -4,8 +4,9 @@ import base64
 import re
 import secrets
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+import gevent.ssl
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
@@ -30,6 +31,7 @@ from chargepoint.conformance.certificates import (
 from chargepoint.conformance.operator import charge_point_path
 from chargepoint.conformance.states import CONNECTORS, boot, booted
 from chargepoint.conformance.tool import Resource, Tool, instant
+from chargepoint.wire import client_context
 
 cases = Cases(Profile.CORE)
 
@@ -69,13 +71,15 @@ def update_password(tool: Tool) -> None:
     )
     tool.has("key", "AuthorizationKey")
     tool.require("value", HEX_KEY.fullmatch(asked["value"]), "16 to 20 bytes in hex")
+    old = tool.authorization_key
+    tool.played.authorization_key = asked["value"]
     # Some charge points send its bytes, and some the hex digits themselves; so do the tools.
     for password in (bytes.fromhex(asked["value"]), asked["value"].encode()):
         tool.disconnect()
         tool.connect(password=password)
     tool.disconnect()
     # A01.FR.03: the old one is not valid any more.
-    tool.upgrade()
+    tool.upgrade(password=bytes.fromhex(old))
     _refused(tool)
 
 
@@ -98,15 +102,15 @@ def subprotocol(tool: Tool) -> None:
 
 
 @cases.add(
-    "TC_086_CSMS", "TLS: server certificate, cipher suites", settings={"security_profile": 2}
+    "TC_086_CSMS",
+    "TLS: server certificate, cipher suites",
+    settings={"security_profile": 2},
+    needs=("tls_url",),
 )
 def tls_server_certificate(tool: Tool) -> None:
-    url = _given(tool.target.tls_url, "--tls-url")
+    url = _given(tool.target.tls_url)
     for name, suite in SUITES.items():
-        tool.secure(url, suite_context(tool.target.ca_file, suite))
-        tool.require(name, tool.field("cipher") == suite, f"the suite {suite}")
-        tool.has("version", "TLSv1.2")
-        _check_tls(tool, url)
+        _secure(tool, url, name, suite_context(client_context(tool.target.ca_file), suite))
         tool.connect(url)
     boot(tool)
     outdated = outdated_context(tool.target.ca_file)
@@ -120,15 +124,20 @@ def tls_server_certificate(tool: Tool) -> None:
     "TLS: client certificate",
     profile=Profile.ADVANCED_SECURITY,
     settings={"serial_number": SERIAL_NUMBER},
+    needs=("client_tls_url",),
 )
 def tls_client_certificate(tool: Tool) -> None:
-    url = _given(tool.target.client_tls_url, "--client-tls-url")
+    url = _given(tool.target.client_tls_url)
     booted(tool)
     identity = _signed(tool, "EC", "Accepted")
     _set_profile_3(tool)
     foreign = Identity(pem(make_root(SERIAL_NUMBER, make_key("EC"))), make_key("EC"))
     tool.upgrade(url, anonymous=True, ssl_context=foreign.context(tool.target.ca_file))
     tool.require("refused", tool.received["status"] != 101, "no connection for a foreign one")
+    for name, suite in SUITES.items():
+        _secure(tool, url, name, suite_context(identity.context(tool.target.ca_file), suite))
+        tool.connect(url, anonymous=True)
+    # Of whatever version the two would choose.
     tool.secure(url, identity.context(tool.target.ca_file))
     tool.one_of("version", ("TLSv1.2", "TLSv1.3"))
     _check_tls(tool, url)
@@ -141,10 +150,11 @@ def tls_client_certificate(tool: Tool) -> None:
     "Upgrade the security profile",
     mandatory=False,
     settings={"serial_number": SERIAL_NUMBER},
+    needs=("tls_url", "client_tls_url"),
 )
 def upgrade_security_profile(tool: Tool) -> None:
-    url = _given(tool.target.tls_url, "--tls-url")
-    client_url = _given(tool.target.client_tls_url, "--client-tls-url")
+    """From 1 to 2: the plain port is closed to it afterwards."""
+    url = _given(tool.target.tls_url)
     booted(tool)
     tool.operation(
         "GetInstalledCertificateIds",
@@ -162,16 +172,38 @@ def upgrade_security_profile(tool: Tool) -> None:
     _refused(tool)
     tool.connect(url)
     boot(tool)
+    _check_profile(tool, 2)
 
+
+@cases.variant(
+    "TC_083_CSMS",
+    "from profile 2",
+    settings={"serial_number": SERIAL_NUMBER, "security_profile": 2},
+)
+def upgrade_security_profile_from_2(tool: Tool) -> None:
+    """From 2 to 3: without a client certificate it is refused in HTTP, or earlier where the port
+    wants one."""
+    url = _given(tool.target.tls_url)
+    client_url = _given(tool.target.client_tls_url)
+    booted(tool, url)
     identity = _signed(tool, "EC", "Accepted")
     _raise_profile(tool, 3)
     context = identity.context(tool.target.ca_file)
     tool.connect(client_url, anonymous=True, ssl_context=context)
     boot(tool)
+    _check_profile(tool, 3)
     tool.disconnect()
     tool.upgrade(url)
     _refused(tool)
+    # Until TLS 1.2 the handshake fails; with TLS 1.3 the client learns of it a moment later.
+    older = client_context(tool.target.ca_file)
+    older.maximum_version = gevent.ssl.TLSVersion.TLSv1_2
+    tool.secure(client_url, older)
+    tool.require("refused in the handshake", tool.field("version") is None, "no handshake")
+    tool.upgrade(client_url)
+    tool.require("refused", tool.received["status"] != 101, "no connection")
     tool.connect(client_url, anonymous=True, ssl_context=context)
+    boot(tool)
     _check_profile(tool, 3)
 
 
@@ -183,11 +215,12 @@ def upgrade_security_profile(tool: Tool) -> None:
     "Renew the charge point's certificate",
     profile=Profile.ADVANCED_SECURITY,
     settings={"serial_number": SERIAL_NUMBER},
+    needs=("client_tls_url",),
 )
 def renew_certificate(tool: Tool) -> None:
     """Twice: the first certificate, with an RSA key, brings it to profile 3; the second, with an
     EC key, follows it there."""
-    url = _given(tool.target.client_tls_url, "--client-tls-url")
+    url = _given(tool.target.client_tls_url)
     booted(tool)
     identity = _signed(tool, "RSA", "Accepted")
     _set_profile_3(tool)
@@ -207,9 +240,10 @@ def renew_certificate(tool: Tool) -> None:
     "Invalid charge point certificate: security event",
     profile=Profile.ADVANCED_SECURITY,
     settings={"serial_number": SERIAL_NUMBER},
+    needs=("client_tls_url",),
 )
 def invalid_certificate(tool: Tool) -> None:
-    url = _given(tool.target.client_tls_url, "--client-tls-url")
+    url = _given(tool.target.client_tls_url)
     booted(tool)
     identity = _signed(tool, "EC", "Rejected")
     _told_event(tool, "InvalidChargePointCertificate")
@@ -299,6 +333,30 @@ def signed_firmware(tool: Tool) -> None:
     _told_of_firmware(tool, request_id, "Installed", "done")
 
 
+@cases.variant("TC_080_CSMS", "the messages in another order")
+def signed_firmware_in_another_order(tool: Tool) -> None:
+    booted(tool)
+    request_id = _update_firmware(tool, SIGNATURE)
+    _told_of_firmware(tool, request_id, "Downloading", "running")
+    for connector_id in CONNECTORS:
+        tool.status("Unavailable", connector_id)
+    for status in ("Downloaded", "SignatureVerified", "Installing", "InstallRebooting"):
+        _told_of_firmware(tool, request_id, status, "running")
+    tool.disconnect()
+    tool.connect()
+    # Who was accepted before may say this before it boots (OCPP-J 1.6, 5.4).
+    _told_of_firmware(tool, request_id, "Installed", "done")
+    for connector_id in CONNECTORS:
+        tool.status("Available", connector_id)
+    _told_event(tool, "FirmwareUpdated")
+    tool.has("critical", True)
+    tool.boot(firmwareVersion="1.1")
+    tool.has("status", "Accepted")
+    _look_at_update(tool)
+    tool.has("state", "done")
+    tool.has("reported", "Installed")
+
+
 @cases.add("TC_081_CSMS", "Secure firmware update: invalid signature")
 def wrongly_signed_firmware(tool: Tool) -> None:
     booted(tool)
@@ -314,10 +372,19 @@ def _refused(tool: Tool) -> None:
     tool.require("refused", status not in {0, 101}, "an HTTP status other than 101")
 
 
-def _given(url: str | None, option: str) -> str:
+def _given(url: str | None) -> str:
+    """One that the case needs: without it, it would not be run."""
     if url is None:
-        raise NotApplicable(f"no {option} was given")
+        raise NotApplicable("an address is missing")
     return url
+
+
+def _secure(tool: Tool, url: str, suite: str, ssl_context: gevent.ssl.SSLContext) -> None:
+    """A handshake over TLS 1.2 that offers one suite only."""
+    tool.secure(url, ssl_context)
+    tool.require(suite, tool.field("cipher") == SUITES[suite], f"the suite {SUITES[suite]}")
+    tool.has("version", "TLSv1.2")
+    _check_tls(tool, url)
 
 
 def _check_tls(tool: Tool, url: str) -> None:
@@ -353,7 +420,7 @@ def _raise_profile(tool: Tool, profile: int) -> None:
 
 
 def _check_profile(tool: Tool, profile: int, pending: int | None = None) -> None:
-    tool.look_at_charge_point(until=lambda record: record["pending_security_profile"] == pending)
+    tool.look_at_charge_point()
     tool.has("security_profile", profile)
     tool.has("pending_security_profile", pending)
 
@@ -391,20 +458,33 @@ def _signed(tool: Tool, kind: KeyKind, status: str, *, common_name: str = "") ->
 
 def _check_issued(tool: Tool, identity: Identity, state: str) -> None:
     """What the books say of a certificate that was signed for the charge point."""
-    _check_book(tool, "issued", read_chain(identity.chain)[0], "state", state)
+    leaf = read_chain(identity.chain)[0]
+    _check_book(tool, "issued", leaf, "state", state, comes_later=True)
 
 
 def _check_book(
-    tool: Tool, book: str, certificate: x509.Certificate, field: str, value: str
+    tool: Tool,
+    book: str,
+    certificate: x509.Certificate,
+    field: str,
+    value: str,
+    *,
+    comes_later: bool = False,
 ) -> None:
-    """A field of what one of the books, `issued` or `installations`, says of a certificate."""
+    """A field of what one of the books, `issued` or `installations`, says of a certificate.
+
+    comes_later: a moment after the message, as nobody waits for it.
+    """
     fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
 
     def pick(whole: Any) -> Payload:
         found = [one for one in whole[book] if one["fingerprint"] == fingerprint]
         return dict(found[0]) if found else {}
 
-    tool.look_below(book, "/certificates", pick, until=lambda record: record.get(field) == value)
+    def is_so(record: Payload) -> bool:
+        return record.get(field) == value
+
+    tool.look_below(book, "/certificates", pick, until=is_so if comes_later else None)
     tool.has(field, value)
 
 
@@ -440,11 +520,9 @@ def _check_installed(tool: Tool, kind: str, *told: dict[str, str]) -> None:
     def pick(whole: Any) -> Payload:
         return dict(next(one for one in whole["installed"] if one["certificate_type"] == kind))
 
-    def is_so(found: Payload) -> bool:
-        return [one["hash_data"] for one in found["certificates"]] == list(told)
-
-    found = tool.look_below("installed certificates", "/certificates", pick, until=is_so)
-    tool.require("hash data", is_so(found), f"{list(told)}")
+    shown = tool.look_below("installed certificates", "/certificates", pick)
+    found = [one["hash_data"] for one in shown["certificates"]]
+    tool.require("hash data", found == list(told), f"{list(told)}")
 
 
 def _update_firmware(tool: Tool, signature: str) -> int:
@@ -467,16 +545,21 @@ def _update_firmware(tool: Tool, signature: str) -> int:
 def _told_of_firmware(tool: Tool, request_id: int, status: str, state: str) -> None:
     told = {"status": status, "requestId": request_id}
     tool.call("SignedFirmwareStatusNotification", told)
-    tool.look_below("firmware update", f"/firmware-updates/{tool.command_id}")
+    _look_at_update(tool)
     tool.has("state", state)
     tool.has("reported", status)
+
+
+def _look_at_update(tool: Tool) -> None:
+    tool.look_below("firmware update", f"/firmware-updates/{tool.command_id}")
 
 
 def _told_event(tool: Tool, kind: str) -> None:
     """A security event is told, confirmed, and shown to the operators."""
     at = instant()
     tool.call("SecurityEventNotification", {"type": kind, "timestamp": at})
-    tool.look("security event", f"/security-events?charge_point_id={tool.charge_point_id}", _event)
+    whose = quote(tool.charge_point_id, safe="")
+    tool.look("security event", f"/security-events?charge_point_id={whose}", _event)
     tool.has("type", kind)
     tool.has("at", at)
 

@@ -6,7 +6,7 @@ from typing import Any
 from chargepoint.conformance.arrival import Payload
 from chargepoint.conformance.case import Cases, Profile
 from chargepoint.conformance.states import authorized, booted, charging, started
-from chargepoint.conformance.tool import Resource, Tool, instant
+from chargepoint.conformance.tool import MISSING, Resource, Tool, instant
 
 cases = Cases(Profile.SMART_CHARGING)
 
@@ -14,6 +14,7 @@ cases = Cases(Profile.SMART_CHARGING)
 STACK_LEVEL = 1
 UNIT = "A"
 LIMIT = 6.0
+LIMIT_W = 6000.0
 DURATION_S = 3600
 START_PERIOD_S = 0
 NUMBER_PHASES = 1
@@ -22,25 +23,36 @@ SCHEDULE_DURATION_S = 600
 ABSOLUTE = frozenset({"Absolute"})
 ABSOLUTE_OR_RELATIVE = frozenset({"Absolute", "Relative"})
 ACCEPTED = {"status": "Accepted"}
+PERIOD = "csChargingProfiles.chargingSchedule.chargingSchedulePeriod.0"
 
 
 @cases.add("TC_056_CSMS", "Central smart charging: TxDefaultProfile")
 def default_profile(tool: Tool) -> None:
+    _install_default(tool, UNIT, LIMIT, NUMBER_PHASES)
+    # It might be left out for three phases, which is what a charge point assumes.
+    tool.has(f"{PERIOD}.numberPhases", NUMBER_PHASES)
+    _check_profile(tool, "TxDefaultProfile", None)
+
+
+@cases.variant("TC_056_CSMS", "in watts, of three phases")
+def default_profile_in_watts(tool: Tool) -> None:
+    _install_default(tool, "W", LIMIT_W, None)
+    tool.one_of(f"{PERIOD}.numberPhases", (3, MISSING))
+    _check_profile(tool, "TxDefaultProfile", None)
+
+
+def _install_default(tool: Tool, unit: str, limit: float, phases: int | None) -> None:
     booted(tool)
-    _install(tool, 1, _profile("TxDefaultProfile"))
+    _install(tool, 1, _profile("TxDefaultProfile", unit=unit, limit=limit, phases=phases))
     profile, schedule = "csChargingProfiles", "csChargingProfiles.chargingSchedule"
-    period = f"{schedule}.chargingSchedulePeriod.0"
     tool.has(f"{profile}.stackLevel", STACK_LEVEL)
     _check_kind(tool, profile, ABSOLUTE)
     tool.absent(f"{profile}.transactionId")
-    tool.has(f"{schedule}.chargingRateUnit", UNIT)
+    tool.has(f"{schedule}.chargingRateUnit", unit)
     tool.has(f"{schedule}.duration", DURATION_S)
-    tool.has(f"{period}.startPeriod", START_PERIOD_S)
-    limit = tool.field(f"{period}.limit")
-    tool.require(f"{period}.limit", limit == LIMIT and limit is not True, repr(LIMIT))
-    # It might be left out for three phases, which is what a charge point assumes.
-    tool.has(f"{period}.numberPhases", NUMBER_PHASES)
-    _check_profile(tool, "TxDefaultProfile", None)
+    tool.has(f"{PERIOD}.startPeriod", START_PERIOD_S)
+    sent = tool.field(f"{PERIOD}.limit")
+    tool.require(f"{PERIOD}.limit", sent == limit and sent is not True, repr(limit))
 
 
 @cases.add("TC_057_CSMS", "Central smart charging: TxProfile")
@@ -106,11 +118,7 @@ def composite_schedule(tool: Tool) -> None:
     tool.ended(command)
     # Beside our own reckoning, what the charge point says.
     question = "&".join(f"{name}={value}" for name, value in wished.items())
-    tool.look_below(
-        "composite schedule",
-        f"/composite-schedule?{question}",
-        until=lambda shown: shown["answer"] is not None,
-    )
+    tool.look_below("composite schedule", f"/composite-schedule?{question}")
     tool.has("answer.payload", answer)
     tool.has("reported.charging_rate_unit", UNIT)
     tool.has("reported.periods.0.limit", LIMIT)
@@ -181,22 +189,16 @@ def _check_profile(tool: Tool, purpose: str, transaction_id: int | None) -> None
         found = [record for record in page["items"] if record["purpose"] == purpose]
         return dict(found[0]) if found else {}
 
-    def is_settled(record: Payload) -> bool:
-        return record.get("state") != "requested" and record.get("transaction_id") == transaction_id
-
-    tool.look_below("profile", "/charging-profiles", pick, until=is_settled)
+    tool.look_below("profile", "/charging-profiles", pick)
     tool.has("state", "installed")
     tool.has("transaction_id", transaction_id)
 
 
 def _check_installed(tool: Tool, *purposes: str) -> None:
     """What the charge point has by the books."""
-
-    def is_so(page: Payload) -> bool:
-        return sorted(record["purpose"] for record in page["items"]) == sorted(purposes)
-
-    page = tool.look_below("profiles", "/charging-profiles?state=installed", until=is_so)
-    tool.require("installed", is_so(page), ", ".join(purposes) or "none")
+    page = tool.look_below("profiles", "/charging-profiles?state=installed")
+    found = sorted(record["purpose"] for record in page["items"])
+    tool.require("installed", found == sorted(purposes), ", ".join(purposes) or "none")
 
 
 def _check_kind(tool: Tool, profile: str, kinds: frozenset[str]) -> None:
@@ -218,11 +220,20 @@ def _only(tool: Tool, *names: str) -> None:
     tool.require("nothing else", not unasked, "no other criteria")
 
 
-def _profile(purpose: str, kind: str = "Absolute") -> Payload:
-    period: Payload = {"startPeriod": START_PERIOD_S, "limit": LIMIT, "numberPhases": NUMBER_PHASES}
+def _profile(
+    purpose: str,
+    kind: str = "Absolute",
+    *,
+    unit: str = UNIT,
+    limit: float = LIMIT,
+    phases: int | None = NUMBER_PHASES,
+) -> Payload:
+    period: Payload = {"startPeriod": START_PERIOD_S, "limit": limit}
+    if phases is not None:
+        period["numberPhases"] = phases
     schedule: Payload = {
         "duration": DURATION_S,
-        "chargingRateUnit": UNIT,
+        "chargingRateUnit": unit,
         "chargingSchedulePeriod": [period],
     }
     profile: Payload = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mutations.mutation import Mutation, drop, put
+from mutations.mutation import Mutation, again, drop, put
 
 LONG_AGO = "2011-01-01T00:00:00Z"
 
@@ -25,6 +25,12 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     ),
     "TC_003_CSMS": (),
     "TC_004_1_CSMS": (),
+    "TC_004_1_CSMS (the transaction before was never stopped)": (
+        again("StartTransaction.conf 2", "transactionId", fails="another transactionId"),
+        put("connector", "transaction_id", None),
+        *STOPPED,
+        put("transaction 2", "state", "stopped"),
+    ),
     "TC_004_2_CSMS": NOTHING_RUNS,
     "TC_005_1_CSMS": STOPPED,
     "TC_007_CSMS": (put("StartTransaction.conf", "idTagInfo.status", "Invalid"),),
@@ -39,6 +45,10 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("transaction", "state", "stopped"),
     ),
     "TC_013_CSMS": (put("Reset.req", "type", "Soft"),),
+    "TC_013_CSMS (it stops a transaction and is gone)": (
+        put("Reset.req", "type", "Soft"),
+        *STOPPED,
+    ),
     "TC_014_CSMS": (put("Reset.req", "type", "Hard"),),
     "TC_017_1_CSMS": UNLOCK,
     "TC_017_2_CSMS": UNLOCK,

@@ -36,8 +36,10 @@ UPLOADED = (
 
 MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     "TC_044_1_CSMS": _updated(5),
+    "TC_044_1_CSMS (the messages in another order)": _updated(5),
     "TC_044_2_CSMS": _updated(2),
     "TC_044_3_CSMS": _updated(5),
+    "TC_044_3_CSMS (the messages in another order)": _updated(5),
     "TC_045_1_CSMS": UPLOADED,
     "TC_045_2_CSMS": UPLOADED,
 }

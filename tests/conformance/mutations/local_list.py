@@ -24,6 +24,16 @@ NOT_INSTALLED = (
     put(ENDED, "acknowledged_version", 1),
     put(ENDED, "acknowledged_entries", 1),
 )
+BY_HAND = (*_sent(SEND, "Differential"), put(SEND, "listVersion", 7))
+BY_HAND_IN_VAIN = (
+    *BY_HAND,
+    put("local list 2", "acknowledged_version", 1),
+    put("local list 2", "acknowledged_entries", 1),
+)
+BY_HAND_TAKEN = (
+    put("local list 2", "acknowledged_version", 0),
+    put("local list 2", "acknowledged_entries", 1),
+)
 
 MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     "TC_042_1_CSMS": (
@@ -36,6 +46,8 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("local list", "acknowledged_entries", None),
     ),
     "TC_043_1_CSMS": (*FULL, *NOT_INSTALLED, put(ENDED, "state", "in_step")),
+    "TC_043_1_CSMS (sent by hand)": BY_HAND_IN_VAIN,
+    "TC_043_3_CSMS (sent by hand)": BY_HAND_IN_VAIN,
     "TC_043_3_CSMS": (
         *FULL,
         *NOT_INSTALLED,
@@ -47,6 +59,15 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put(ENDED, "state", "out_of_step"),
         put(ENDED, "acknowledged_version", 0),
         put(ENDED, "acknowledged_entries", 1),
+    ),
+    "TC_043_4_CSMS (sent by hand)": (*BY_HAND, *BY_HAND_TAKEN),
+    "TC_043_5_CSMS (sent by hand)": (
+        *BY_HAND,
+        *_sent(f"{SEND} 2", "Full"),
+        put(f"{SEND} 2", "localAuthorizationList.1", OTHER, fails="only the new idTag"),
+        put(f"{SEND} 2", "localAuthorizationList.0", OTHER, fails="only the new idTag"),
+        put(f"{SEND} 2", "listVersion", 1),
+        *BY_HAND_TAKEN,
     ),
     "TC_043_5_CSMS": (
         *FULL,

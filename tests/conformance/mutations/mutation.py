@@ -8,7 +8,8 @@ from typing import Any
 
 from chargepoint.conformance.arrival import END, Arrival, Mutate
 
-Change = Callable[[Arrival], Sequence[Arrival]]
+# Given what arrived, and what arrived under the same name before.
+Change = Callable[[Arrival, Sequence[Arrival]], Sequence[Arrival]]
 
 HOUR_S = 3600.0
 _UNASKED = Arrival("DataTransfer.req", [2, "unasked", "DataTransfer", {"vendorId": "unasked"}], 0.0)
@@ -31,14 +32,13 @@ class Mutation:
         match = _STEP.match(self.step)
         assert match is not None
         name, nth = match["name"], int(match["nth"] or 1)
-        count = 0
+        before: list[Arrival] = []
 
         def mutate(arrival: Arrival) -> Sequence[Arrival]:
-            nonlocal count
             if arrival.name != name:
                 return (arrival,)
-            count += 1
-            return self.change(arrival) if count == nth else (arrival,)
+            before.append(arrival)
+            return self.change(arrival, before[:-1]) if len(before) == nth else (arrival,)
 
         return mutate
 
@@ -46,7 +46,7 @@ class Mutation:
 def put(step: str, path: str, value: Any, *, fails: str | None = None) -> Mutation:
     """Give a field another value; `fails`: the check, where it is not named by the path."""
 
-    def change(arrival: Arrival) -> Sequence[Arrival]:
+    def change(arrival: Arrival, _: Sequence[Arrival]) -> Sequence[Arrival]:
         payload = copy.deepcopy(arrival.payload)
         node, last = _parent(payload, path)
         if isinstance(node, list) and last == len(node):
@@ -61,7 +61,7 @@ def put(step: str, path: str, value: Any, *, fails: str | None = None) -> Mutati
 def drop(step: str, path: str, *, fails: str | None = None) -> Mutation:
     """Leave out a field."""
 
-    def change(arrival: Arrival) -> Sequence[Arrival]:
+    def change(arrival: Arrival, _: Sequence[Arrival]) -> Sequence[Arrival]:
         payload = copy.deepcopy(arrival.payload)
         node, last = _parent(payload, path)
         del node[last]
@@ -75,8 +75,17 @@ def alter(
 ) -> Mutation:
     """Make another payload of a copy of the one there is."""
 
-    def change(arrival: Arrival) -> Sequence[Arrival]:
+    def change(arrival: Arrival, _: Sequence[Arrival]) -> Sequence[Arrival]:
         return (arrival.with_payload(changed(copy.deepcopy(arrival.payload))),)
+
+    return Mutation(step, change, f"{step}: {fails}")
+
+
+def again(step: str, field: str, *, fails: str) -> Mutation:
+    """A field has the value once more that it had in the first message of this name."""
+
+    def change(arrival: Arrival, before: Sequence[Arrival]) -> Sequence[Arrival]:
+        return (arrival.with_payload({**arrival.payload, field: before[0].payload[field]}),)
 
     return Mutation(step, change, f"{step}: {fails}")
 
@@ -84,14 +93,14 @@ def alter(
 def late(step: str) -> Mutation:
     return Mutation(
         step,
-        lambda arrival: (replace(arrival, at_s=arrival.at_s + HOUR_S),),
+        lambda arrival, _: (replace(arrival, at_s=arrival.at_s + HOUR_S),),
         f"{step}: in time",
     )
 
 
 def silent(step: str) -> Mutation:
     """Costs the whole limit."""
-    return Mutation(step, lambda _: (), f"{step}: in time")
+    return Mutation(step, lambda *_: (), f"{step}: in time")
 
 
 def unschematic(step: str) -> Mutation:
@@ -101,7 +110,7 @@ def unschematic(step: str) -> Mutation:
 def refused(step: str) -> Mutation:
     """A CALLERROR in place of the CALLRESULT."""
 
-    def change(arrival: Arrival) -> Sequence[Arrival]:
+    def change(arrival: Arrival, _: Sequence[Arrival]) -> Sequence[Arrival]:
         return (replace(arrival, content=[4, arrival.content[1], "InternalError", "", {}]),)
 
     return Mutation(step, change, f"{step}: answered")
@@ -109,22 +118,22 @@ def refused(step: str) -> Mutation:
 
 def interrupted(step: str) -> Mutation:
     """A CALL that nobody asked for comes before it."""
-    return Mutation(step, lambda arrival: (_UNASKED, arrival), f"{step}: no other CALL")
+    return Mutation(step, lambda arrival, _: (_UNASKED, arrival), f"{step}: no other CALL")
 
 
 def followed(step: str, check: str) -> Mutation:
     """A CALL that nobody asked for comes after it."""
-    return Mutation(step, lambda arrival: (arrival, _UNASKED), check)
+    return Mutation(step, lambda arrival, _: (arrival, _UNASKED), check)
 
 
 def cut_off(step: str) -> Mutation:
     end = Arrival(END, {"code": 1006, "reason": ""}, 0.0)
-    return Mutation(step, lambda _: (end,), f"{step}: still connected")
+    return Mutation(step, lambda *_: (end,), f"{step}: still connected")
 
 
 def untold(step: str) -> Mutation:
     """The API answers with an error."""
-    return Mutation(step, lambda arrival: (replace(arrival, status=500),), f"{step}: answered")
+    return Mutation(step, lambda arrival, _: (replace(arrival, status=500),), f"{step}: answered")
 
 
 def _parent(payload: Any, path: str) -> tuple[Any, Any]:

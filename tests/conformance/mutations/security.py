@@ -79,6 +79,14 @@ def _suite(step: str, name: str) -> Sequence[Mutation]:
     )
 
 
+def _suites() -> Sequence[Mutation]:
+    return tuple(
+        mutation
+        for step, name in zip(_steps("tls", len(SUITES)), SUITES, strict=True)
+        for mutation in _suite(step, name)
+    )
+
+
 def _signed(kind: KeyKind, nth: int = 1) -> Sequence[Mutation]:
     """Of a certificate that was asked for and signed."""
     asked, confirmed, signed = (
@@ -145,6 +153,18 @@ def _raised(changed: str, reset: str, value: str) -> Sequence[Mutation]:
         put(changed, "key", "HeartbeatInterval"),
         put(changed, "value", value),
         put(reset, "type", "Soft"),
+    )
+
+
+def _profiles(count: int) -> Sequence[Mutation]:
+    """Of as many looks at the charge point's security profile."""
+    return tuple(
+        mutation
+        for step in _steps("charge point", count)
+        for mutation in (
+            put(step, "security_profile", 0),
+            put(step, "pending_security_profile", 0),
+        )
     )
 
 
@@ -238,6 +258,13 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         put("security event", "at", "2011-01-01T00:00:00Z"),
         put("security event", "critical", False),
     ),
+    "TC_080_CSMS (the messages in another order)": (
+        *_firmware(),
+        *_looks("firmware update", 7),
+        put("security event", "type", "ResetOrReboot"),
+        put("security event", "at", "2011-01-01T00:00:00Z"),
+        put("security event", "critical", False),
+    ),
     "TC_081_CSMS": (*_firmware(), *_looks("firmware update", 3)),
     "TC_083_CSMS": (
         put(LIST, "certificateType", "ManufacturerRootCertificate"),
@@ -246,34 +273,30 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         # A reset by the system's own will, say, before the operator's.
         followed("ChangeConfiguration.req", "the end: no other CALL"),
         *_refused("upgrade 3"),
+        *_profiles(3),
+    ),
+    "TC_083_CSMS (from profile 2)": (
         *_signed("EC"),
         put("issued", "state", "issued"),
-        *_raised("ChangeConfiguration.req 2", "Reset.req 2", "2"),
-        *_refused("upgrade 6"),
-        *(
-            mutation
-            for step in _steps("charge point", 4)
-            for mutation in (
-                put(step, "security_profile", 0),
-                put(step, "pending_security_profile", 0),
-            )
-        ),
+        *_raised("ChangeConfiguration.req", "Reset.req", "2"),
+        followed("ChangeConfiguration.req", "the end: no other CALL"),
+        *_refused("upgrade 3"),
+        put("tls", "version", "TLSv1.2", fails="refused in the handshake"),
+        put("upgrade 4", "status", 101, fails="refused"),
+        *_profiles(3),
     ),
     "TC_085_CSMS": (*_refused("upgrade"), put("upgrade 2", "status", 401)),
     "TC_086_CSMS": (
-        *(
-            mutation
-            for step, name in zip(_steps("tls", 4), SUITES, strict=True)
-            for mutation in _suite(step, name)
-        ),
+        *_suites(),
         put("tls 5", "version", "TLSv1.1", fails="TLS 1.1"),
     ),
     "TC_087_CSMS": (
         *_signed("EC"),
         put("issued", "state", "issued"),
         put("upgrade 2", "status", 101, fails="refused"),
-        put("tls", "version", "TLSv1.1"),
-        *_tls("tls"),
+        *_suites(),
+        put("tls 5", "version", "TLSv1.1"),
+        *_tls("tls 5"),
     ),
     "TC_088_CSMS": (
         *_refused("upgrade"),

@@ -61,22 +61,32 @@ def _set(step: str, *, has_transaction: bool) -> Sequence[Mutation]:
     )
 
 
-MUTATIONS: Mapping[str, Sequence[Mutation]] = {
-    "TC_056_CSMS": (
+def _default(other_unit: str) -> Sequence[Mutation]:
+    return (
         put(SET, "connectorId", 0),
         put(SET, f"{PROFILE}.chargingProfilePurpose", "TxProfile"),
         put(SET, f"{PROFILE}.stackLevel", 0),
         put(SET, f"{PROFILE}.chargingProfileKind", "Relative"),
         *_absolute(SET, PROFILE),
         put(SET, f"{PROFILE}.transactionId", 1, fails=f"no {PROFILE}.transactionId"),
-        put(SET, f"{SCHEDULE}.chargingRateUnit", "W"),
+        put(SET, f"{SCHEDULE}.chargingRateUnit", other_unit),
         put(SET, f"{SCHEDULE}.duration", 60),
         put(SET, f"{PERIOD}.startPeriod", 10),
         put(SET, f"{PERIOD}.limit", 16.0),
-        put(SET, f"{PERIOD}.numberPhases", 3),
-        drop(SET, f"{PERIOD}.numberPhases"),
         put("profile", "state", "requested"),
         put("profile", "transaction_id", 999_999),
+    )
+
+
+MUTATIONS: Mapping[str, Sequence[Mutation]] = {
+    "TC_056_CSMS": (
+        *_default("W"),
+        put(SET, f"{PERIOD}.numberPhases", 3),
+        drop(SET, f"{PERIOD}.numberPhases"),
+    ),
+    "TC_056_CSMS (in watts, of three phases)": (
+        *_default("A"),
+        put(SET, f"{PERIOD}.numberPhases", 1),
     ),
     "TC_057_CSMS": (
         put(SET, "connectorId", 0),
