@@ -47,7 +47,7 @@ def test_a_page_without_transfers_says_what_to_expect(browser, connected):
 
 
 def test_one_that_is_away_is_said_to_be(browser, cast):
-    assert "It is not connected" in browser.get(PAGE).text
+    assert "It has not connected yet: nothing can be asked" in browser.get(PAGE).text
 
     answer = browser.post(UPDATES, {"location": LOCATION})
 

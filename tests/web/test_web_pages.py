@@ -309,7 +309,7 @@ def test_charge_point_that_is_away_is_said_to_be(browser, cast, stores):
     page = read(browser, "/charge-points/CP001")
 
     assert "Offline" in page.text
-    assert "this is what it reported last" in page.text
+    assert "all of this is what it reported last" in page.text
 
 
 def test_list_is_paged_and_searched(browser, stores):
