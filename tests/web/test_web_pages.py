@@ -12,6 +12,7 @@ from csms.domain.authorization import IdTag, TagStatus
 from csms.domain.certificate_facts import CertificateFacts
 from csms.domain.charge_point import ChargePoint
 from csms.domain.command import CommandError, CommandState
+from csms.domain.configuration import ConfigurationKey
 from csms.domain.security_event import own_event
 from csms.domain.server_certificates import ServerCertificate
 from csms.state.accounts import User
@@ -501,6 +502,21 @@ def test_whatever_a_charge_point_says_is_shown_as_text(browser, connected, store
     stores.charge_points.update("CP001", description=nasty)
     stores.messages.received("CP001", nasty, NOON_MS, f'[4,"m","{nasty}","x",{{}}]', NOON_MS)
     stores.messages.received("CP001", '[2,"<b>","<i>",{"a":"<u>"}]', NOON_MS)
+    told = {"type": nasty, "techInfo": nasty, "timestamp": "2026-11-22T12:00:00Z"}
+    line.call("SecurityEventNotification", told)
+    line.call("SignCertificate", {"csr": nasty})
+    key = ConfigurationKey(nasty, nasty, False, NOON_MS)
+    stores.configurations.record("CP001", [key], is_all=True)
+    stores.installed_certificates.told(
+        "CP001",
+        "CentralSystemRootCertificate",
+        [
+            dict.fromkeys(
+                ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber"), nasty
+            )
+        ],
+        NOON_MS,
+    )
     stores.refusals.record(nasty, nasty, nasty, NOON_MS)
     stores.id_tags.create(IdTag(nasty, TagStatus.BLOCKED, nasty))
     queued = api.post(
@@ -519,7 +535,16 @@ def test_whatever_a_charge_point_says_is_shown_as_text(browser, connected, store
         "/",
         "/charge-points",
         "/charge-points/CP001",
+        "/charge-points/CP001/charging",
+        "/charge-points/CP001/commands",
+        f"/charge-points/CP001/commands/{queued}",
+        "/charge-points/CP001/configuration",
+        "/charge-points/CP001/firmware-and-logs",
+        "/charge-points/CP001/local-list",
+        "/charge-points/CP001/reservations",
+        "/charge-points/CP001/security",
         "/charge-points/CP001/settings",
+        "/security",
         "/transactions",
         f"/transactions/{started}",
         "/id-tags",
@@ -536,7 +561,7 @@ def test_whatever_a_charge_point_says_is_shown_as_text(browser, connected, store
         "/charge-points/CP001/commands", {"kind": "json", "action": nasty, "payload": nasty}
     )
     assert list(Document(refused.text).injected()) == []
-    assert shown.count(nasty) >= 15
+    assert shown.count(nasty) >= 25
 
 
 def test_only_new_parts_are_swapped_in_by_name(browser, connected, stores):
