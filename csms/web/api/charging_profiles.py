@@ -72,7 +72,8 @@ class ChargingProfileSchema(Schema):
         ProfileState,
         by_value=True,
         metadata={
-            "description": "uncertain: sent and never answered, so that it may be there or not. "
+            "description": "uncertain: it, or what replaces or clears it, was sent and never "
+            "answered, so that it may be there or not. "
             "ended: its transaction is over."
         },
     )
