@@ -5,9 +5,9 @@ whatever dies afterwards nobody sends it again.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from csms import metrics
 from csms.commands import authorization_key
@@ -30,6 +30,7 @@ from csms.state.inbox import Note, NoteKind
 from csms.state.stores import Stores
 
 log = get_logger(__name__)
+T = TypeVar("T")
 
 # Beyond the answer's own time: for the sweep, which settles what the owner could not.
 GRACE_MS = 15_000
@@ -108,18 +109,20 @@ class Delivery:
             self._record_late(charge_point_id, found, answer, now_ms)
             return None
         metrics.commands_pending.dec()
-        state, confirmation, error = _judge(found.call.action, answer)
+        outcome = _Outcome(*_judge(found.call.action, answer))
+        ended = self._record(charge_point_id, found.command_id, outcome, now_ms, CommandState.SENT)
         if authorization_key.is_key_change(found.call.action, found.call.payload):
-            status = confirmation.get("status") if confirmation else None
+            # Where this fails both keys admit, until the first login with one of them.
             authorization_key.after_answer(
                 self.stores.charge_points,
                 charge_point_id,
                 found.call.payload,
-                status,
+                (outcome.answer or {}).get("status"),
                 self.pepper,
             )
-        outcome = _Outcome(state, confirmation, error)
-        if not self._finish(charge_point_id, found.command_id, outcome, now_ms):
+        if ended is not None:
+            self._conclude(charge_point_id, ended, outcome, now_ms)
+        else:
             # The sweep was quicker: what came is kept beside what it decided.
             late = LateAnswer(found.command_id, found.call.action)
             self._record_late(charge_point_id, late, answer, now_ms)
@@ -204,24 +207,19 @@ class Delivery:
         now_ms: int,
         was: CommandState,
     ) -> Ended | None:
-        """What a charge point answered must not be lost to a store that restarts: every try waits
-        some seconds for it. A settled command stays as it is, so that trying again is harmless."""
-        for tries_left in reversed(range(SETTLE_TRIES)):
-            try:
-                return self.stores.commands.settle(
-                    charge_point_id,
-                    command_id,
-                    outcome.state,
-                    now_ms,
-                    was=was,
-                    answer=outcome.answer,
-                    error=outcome.error,
-                    reason=outcome.reason,
-                )
-            except StoreUnavailable:
-                if not tries_left:
-                    raise
-        return None
+        """A settled command stays as it is, so that trying again is harmless."""
+        return _insist(
+            lambda: self.stores.commands.settle(
+                charge_point_id,
+                command_id,
+                outcome.state,
+                now_ms,
+                was=was,
+                answer=outcome.answer,
+                error=outcome.error,
+                reason=outcome.reason,
+            )
+        )
 
     def _record_late(
         self, charge_point_id: str, late: LateAnswer, answer: CallResult | CallError, now_ms: int
@@ -232,8 +230,23 @@ class Delivery:
             if isinstance(answer, CallResult) and isinstance(answer.payload, dict)
             else {"error": getattr(answer, "code", INVALID_ANSWER)}
         )
-        self.stores.commands.record_late_answer(charge_point_id, late.command_id, payload)
+        _insist(
+            lambda: self.stores.commands.record_late_answer(
+                charge_point_id, late.command_id, payload, now_ms + GRACE_MS
+            )
+        )
         self.sequels.after_command(charge_point_id, late.command_id, late.action, now_ms)
+
+
+def _insist(record: Callable[[], T]) -> T:
+    """What a charge point answered must not be lost to a store that restarts: every try waits some
+    seconds for it. Raises StoreUnavailable in the end."""
+    for _ in range(SETTLE_TRIES - 1):
+        try:
+            return record()
+        except StoreUnavailable:
+            pass  # it may have been done: whatever is recorded so may be recorded again
+    return record()
 
 
 @dataclass(frozen=True, slots=True)

@@ -343,10 +343,15 @@ class Commands:
         return _ended(reply) if reply else None
 
     def record_late_answer(
-        self, charge_point_id: str, command_id: str, answer: Mapping[str, Any]
+        self, charge_point_id: str, command_id: str, answer: Mapping[str, Any], due_at_ms: int
     ) -> None:
+        """Kept beside the end it had. due_at_ms: when the sweep does what follows from it, unless
+        that was done by then. May be repeated."""
         key = keys.command(charge_point_id, command_id)
-        self._link.run(_LATE, [key], [orjson.dumps(answer)])
+        self._link.batch(
+            ("ZADD", keys.COMMANDS_DUE, due_at_ms, command_id),
+            _LATE.call([key], [orjson.dumps(answer)]),
+        )
 
     def shorten(self, charge_point_id: str, command_id: str, payload: Mapping[str, Any]) -> None:
         """Keep less of the payload of a command that is over."""

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 from cast import CP001, NOON_MS, SECOND_MS, SETTINGS
+from gevent import GreenletExit
 
+from csms.commands.delivery import GRACE_MS
 from csms.commands.sequels import TRY_AGAIN_MS, Sequels
 from csms.domain.command import CommandState
 from csms.errors import CommandForbidden, StoreUnavailable
@@ -98,6 +100,22 @@ def test_a_late_answer_is_followed_up_once_more(desk, socket, follow_up):
 
     assert [seen.status for seen, _ in follow_up.seen] == [None, "Accepted"]
     assert follow_up.seen[1][0].state is CommandState.TIMED_OUT
+
+
+def test_a_late_answer_whose_follow_up_a_crash_has_cut_off_is_due(desk, socket, follow_up):
+    command = desk.queue("Reset")
+    call = socket.next()
+    socket.expire(LATER_MS)
+    assert due(desk) == []
+    follow_up.failure, follow_up.failures = GreenletExit(), 1
+
+    with pytest.raises(GreenletExit):
+        socket.answer(call, {"status": "Accepted"}, now_ms=LATER_MS + 1)
+
+    assert due(desk, LATER_MS + 1 + GRACE_MS) == [command.command_id]
+    socket.delivery.settle_again("CP001", desk.look(command), LATER_MS + 1 + GRACE_MS)
+    assert follow_up.seen[-1][0].late_answer == {"status": "Accepted"}
+    assert due(desk) == []
 
 
 def test_other_commands_are_not_followed_up(desk, socket, follow_up):

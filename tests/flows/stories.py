@@ -202,6 +202,16 @@ def check_list_is_true(world):
             assert sent[heard.payload["listVersion"]] == 1
 
 
+def sync_slowly(world):
+    """Its first answer comes late; the operator tries again."""
+    world.is_slow = True
+    sync(world)
+    world.answer_late()
+    world.is_slow = True
+    sync(world)
+    world.answer_late()
+
+
 def shown(entries):
     return {folded: str(entry.info.status) for folded, entry in entries.items()}
 
@@ -289,6 +299,12 @@ _GONE = {"cleared", "refused", "replaced", "ended"}
 
 def install_another(world):
     install(world, 2)
+
+
+def install_slowly(world):
+    world.is_slow = True
+    world.queue("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile(1)})
+    world.answer_late()
 
 
 def clear(world):
@@ -590,6 +606,9 @@ STORIES = {
         change, check_changed, lambda w: check_state(w, "expired"), reserve
     ),
     "a local list that is synced": Story(sync, check_synced_again, check_in_step, assign_a_list),
+    "a local list that is answered late": Story(
+        sync_slowly, check_synced_again, check_list_is_true, keep_in_step
+    ),
     "a local list that is replaced": Story(
         lambda w: sync(w, full=True), check_synced_again, check_in_step, keep_in_step
     ),
@@ -598,6 +617,9 @@ STORIES = {
     ),
     "a charging profile that is installed": Story(
         install, check_profiles, lambda w: check_states(w, {1: "installed"})
+    ),
+    "a charging profile that is answered late": Story(
+        install_slowly, check_profiles, lambda w: check_states(w, {1: "installed"})
     ),
     "a charging profile that replaces another": Story(
         install_another,

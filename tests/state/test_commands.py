@@ -148,7 +148,7 @@ def test_settling_another_command_does_not_free_the_one_in_flight(stores):
 
 
 def test_a_late_answer_to_a_command_no_longer_kept_makes_no_record(stores):
-    stores.commands.record_late_answer("CP001", "gone", {"status": "Accepted"})
+    stores.commands.record_late_answer("CP001", "gone", {"status": "Accepted"}, NOON_MS)
 
     assert stores.commands.find("CP001", "gone") is None
 
