@@ -44,7 +44,7 @@ UNKNOWN_ADMITTED_MAX = 10_000
 # What the page calls its session (web/application.py), over TLS and without.
 SESSION_COOKIES = frozenset({"csms", "__Host-csms"})
 
-Serve = Callable[[ChargePoint, UpgradeRequest, WebSocket], None]
+Serve = Callable[[ChargePoint, UpgradeRequest, WebSocket, Callable[[], bool]], None]
 
 
 class Door:
@@ -109,7 +109,23 @@ class Door:
         )
         record = self._note_success(record, recognised, at_ms)
         metrics.connections.labels("accepted").inc()
-        return Admission(subprotocol, lambda ws: self._serve(record, request, ws))
+
+        def is_still_welcome() -> bool:
+            return self._is_welcome(record.charge_point_id, caller, request)
+
+        return Admission(subprotocol, lambda ws: self._serve(record, request, ws, is_still_welcome))
+
+    def _is_welcome(self, charge_point_id: str, caller: Caller, request: UpgradeRequest) -> bool:
+        """Whether it would be let in by what the record says now; not where nobody knows."""
+        try:
+            record = self._stores.charge_points.find(charge_point_id)
+            if record is None:
+                return False
+            caller = replace(caller, is_own=self._is_own(record, request))
+            recognise(record, caller, self._pepper, self._trust(), now_ms())
+        except (HandshakeRefused, StoreUnavailable, StoreRefused):
+            return False
+        return True
 
     def _recognise(
         self, record: ChargePoint, caller: Caller, remote_address: str, at_ms: int

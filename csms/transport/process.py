@@ -37,6 +37,7 @@ PER_SWEEP_MAX = 500
 # Charge points whose messages are written before others get their turn.
 LOGS_PER_TURN = 100
 TRY_AGAIN_LATER = 1013
+SETTINGS_CHANGED = "its settings have changed"
 
 
 def new_process_id() -> str:
@@ -96,8 +97,18 @@ class Process:
 
     # -- one socket
 
-    def serve(self, record: ChargePoint, request: UpgradeRequest, ws: WebSocket) -> None:
-        """An admitted socket, from its takeover to its end; runs in the socket's greenlet."""
+    def serve(
+        self,
+        record: ChargePoint,
+        request: UpgradeRequest,
+        ws: WebSocket,
+        is_still_welcome: Callable[[], bool],
+    ) -> None:
+        """An admitted socket, from its takeover to its end; runs in the socket's greenlet.
+
+        is_still_welcome: asked once it is known who holds the socket. A change of the settings
+        before that found nobody to send away. Where the store does not say, nobody is.
+        """
         charge_point_id = record.charge_point_id
         clear_contextvars()
         bind_contextvars(charge_point_id=charge_point_id)
@@ -108,7 +119,10 @@ class Process:
             ws.close(TRY_AGAIN_LATER, "try again later")
             return
         try:
-            connection.run()
+            if is_still_welcome():
+                connection.run()
+            else:
+                ws.close(POLICY_VIOLATION, SETTINGS_CHANGED)
         finally:
             self._let_go(connection)
 
@@ -207,7 +221,7 @@ class Process:
             return
         epoch = int(epoch_text)
         if epoch == 0:
-            connection.dismiss(POLICY_VIOLATION, "its settings have changed")
+            connection.dismiss(POLICY_VIOLATION, SETTINGS_CHANGED)
         elif connection.owned.epoch < epoch:
             connection.displace()
 

@@ -102,7 +102,8 @@ class OneProcess:
     def serve(self, record):
         wire = Wire(self.link)
         request = UpgradeRequest("/ocpp/CP001", "", {}, "127.0.0.1", secure=False)
-        self.greenlets.append(gevent.spawn(self.process.serve, record, request, wire))
+        serving = gevent.spawn(self.process.serve, record, request, wire, lambda: True)
+        self.greenlets.append(serving)
         return wire
 
     def heed(self, kind):

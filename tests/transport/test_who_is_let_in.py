@@ -203,6 +203,36 @@ def test_failed_handshakes_are_one_security_event_of_the_system_an_hour(stores, 
     assert kept.count == 2
 
 
+def renew_key(stores):
+    renewed = hash_key(OTHER_KEY, bytes(16), PEPPER.encode())
+    stores.charge_points.update("CP001", key_hash=renewed)
+
+
+@pytest.mark.parametrize(
+    ("profile", "change", "is_welcome"),
+    [
+        (1, lambda stores: None, True),
+        (1, lambda stores: stores.charge_points.update("CP001", description="new"), True),
+        (1, renew_key, False),
+        (1, lambda stores: stores.charge_points.update("CP001", security_profile=2), False),
+        (1, lambda stores: stores.charge_points.delete("CP001"), False),
+        (3, lambda stores: None, True),
+        (3, lambda stores: stores.charge_points.update("CP001", serial_number="OTHER"), False),
+    ],
+)
+def test_whoever_was_let_in_is_judged_again_by_what_the_record_says_then(
+    stores, door, served, profile, change, is_welcome
+):
+    """A change of the settings ends a connection; one that is just coming in it does not find."""
+    stores.charge_points.create(replace(SECURED, security_profile=profile))
+    shown = {"secure": True, "certificate": "its certificate"} if profile == 3 else {}
+    knock(door, credentials="its credentials", **shown).serve(None)
+
+    change(stores)
+
+    assert served[0][3]() is is_welcome
+
+
 def test_the_certificate_of_a_success_is_remembered(stores, door, served):
     stores.charge_points.create(replace(SECURED, security_profile=3))
     facts = facts_of(CERTIFICATES["its certificate"].certificate)
