@@ -15,6 +15,8 @@ from csms.state.security_events import SecurityEvents
 # So many that none is forgotten while it is valid: of one that is not known only its names would be
 # looked at.
 KEPT_PER_CHARGE_POINT = 200
+# In these states it lets its charge point in.
+_ADMITTING = frozenset({CertificateState.ISSUED, CertificateState.PENDING, CertificateState.ACTIVE})
 
 _ISSUE = Script(
     "issue-certificate",
@@ -144,17 +146,24 @@ class Certificates:
         that it had not taken, or that a newer one has replaced.
         """
         fingerprint = fingerprint.casefold()
+        record = keys.certificate(charge_point_id, fingerprint)
+        is_in, not_after_ms = self._link.call("HMGET", record, "state", "not_after_ms")
+        if is_in in _ADMITTING and is_in != CertificateState.ACTIVE:
+            # In the list before it is in force: a crash leaves one too many, which nobody shows.
+            self._link.call("ZADD", keys.CERTIFICATES_IN_FORCE, not_after_ms, fingerprint)
         was, *rows = self._link.run(
             _USE,
-            [
-                keys.certificate(charge_point_id, fingerprint),
-                keys.certificates_of(charge_point_id),
-            ],
+            [record, keys.certificates_of(charge_point_id)],
             [fingerprint, now_ms, keys.certificate(charge_point_id, "")],
         )
         if rows:
-            self._put_in_force(charge_point_id, fingerprint, rows[1:], now_ms)
-        return was in {CertificateState.ISSUED, CertificateState.PENDING, CertificateState.ACTIVE}
+            superseded = rows[1:]
+            if superseded:
+                self._link.call("ZREM", keys.CERTIFICATES_IN_FORCE, *superseded)
+            said = f"first use of certificate {fingerprint}"
+            event = own_event("CertificateUsed", now_ms, said)
+            SecurityEvents(self._link).record(charge_point_id, event)
+        return was in _ADMITTING
 
     def revoke(self, charge_point_id: str, fingerprint: str) -> bool:
         """It admits nobody any more; False where it was revoked already. Raises NotFound."""
@@ -163,19 +172,6 @@ class Certificates:
             raise NotFound("certificate", fingerprint)
         self._link.call("ZREM", keys.CERTIFICATES_IN_FORCE, fingerprint)
         return bool(was != CertificateState.REVOKED)
-
-    def _put_in_force(
-        self, charge_point_id: str, fingerprint: str, superseded: Sequence[str], now_ms: int
-    ) -> None:
-        not_after_ms = self._link.call(
-            "HGET", keys.certificate(charge_point_id, fingerprint), "not_after_ms"
-        )
-        commands: list[Command] = [("ZADD", keys.CERTIFICATES_IN_FORCE, not_after_ms, fingerprint)]
-        if superseded:
-            commands.append(("ZREM", keys.CERTIFICATES_IN_FORCE, *superseded))
-        self._link.batch(*commands)
-        event = own_event("CertificateUsed", now_ms, f"first use of certificate {fingerprint}")
-        SecurityEvents(self._link).record(charge_point_id, event)
 
     def owner(self, fingerprint: str) -> str | None:
         """The charge point for which a certificate was signed; None for a foreign one."""
@@ -214,7 +210,11 @@ class Certificates:
             for owner, fingerprint in zip(owners, fingerprints, strict=True)
             if owner
         ]
-        return [(owner, kept) for owner, kept in found if kept is not None]
+        return [
+            (owner, kept)
+            for owner, kept in found
+            if kept is not None and kept.state is CertificateState.ACTIVE
+        ]
 
     def count_ending_before(self, before_ms: int) -> int:
         return int(self._link.call("ZCOUNT", keys.CERTIFICATES_IN_FORCE, "-inf", before_ms))

@@ -1,7 +1,10 @@
 """Certificates and requests in the store: whose each is, which is in force, what leaves."""
 
+from contextlib import suppress
+
 import pytest
 from cast import CP001, CP002, DAY_MS, NOON_MS, Line
+from gevent import GreenletExit
 from signing_cast import leaf
 
 from csms.domain.certificate_facts import facts_of
@@ -9,7 +12,7 @@ from csms.domain.certificate_request import CertificateState, RequestState
 from csms.errors import FieldError, NotFound
 from csms.state import certificate_requests, keys
 from csms.state.certificate_requests import AGAIN_MS
-from csms.state.certificates import KEPT_PER_CHARGE_POINT
+from csms.state.certificates import KEPT_PER_CHARGE_POINT, Certificates
 
 FACTS = [facts_of(leaf(days=10 + number)) for number in range(4)]
 
@@ -119,6 +122,34 @@ def test_the_end_of_those_in_force_is_watched(certificates):
     [(_, kept)] = certificates.ending_before(before_ms, 10)
     assert kept.fingerprint == FACTS[1].fingerprint
     assert certificates.count_ending_before(before_ms) == 1
+
+
+class Stopping:
+    """A link whose process dies after so many of its calls."""
+
+    def __init__(self, link, calls):
+        self._link, self._left = link, calls
+
+    def __getattr__(self, name):
+        if not self._left:
+            raise GreenletExit
+        self._left -= 1
+        return getattr(self._link, name)
+
+
+@pytest.mark.parametrize("calls", range(6))
+def test_one_in_force_is_watched_wherever_a_crash_came(certificates, stores, calls):
+    issue(certificates, 0, 1)
+    use(certificates, 0)
+    with suppress(GreenletExit):
+        Certificates(Stopping(stores.link, calls)).used(
+            "CP001", FACTS[1].fingerprint, NOON_MS + DAY_MS
+        )
+
+    watched = certificates.ending_before(NOON_MS + 1_000 * DAY_MS, 10)
+    active = [kept.fingerprint for kept in certificates.of("CP001") if kept.state == "active"]
+    assert [kept.fingerprint for _, kept in watched] == active
+    assert len(active) == 1
 
 
 def test_old_ones_leave_and_the_one_in_force_stays(certificates, stores):
