@@ -4,27 +4,12 @@ import itertools
 
 import pytest
 import structlog
-from blocking_link import BlockingLink
 from cutting import Cut, Way
-from signing_cast import settings
 from stories import STORIES
 from world import World
 
 from csms.domain.command import FINAL_STATES, CommandState
 from csms.state import keys
-
-
-@pytest.fixture(scope="module")
-def link(store_url):
-    link = BlockingLink(store_url)
-    yield link
-    link.close()
-
-
-@pytest.fixture(scope="module")
-def given():
-    """A system that signs certificates itself."""
-    return settings()
 
 
 def check_commands(world, cut):
