@@ -4,7 +4,15 @@ import pytest
 from blocking_link import BlockingLink
 from signing_cast import settings
 
+from csms import clock
+
 pytest.register_assert_rewrite("stories", "world")
+
+
+@pytest.fixture(autouse=True)
+def own_clock(monkeypatch):
+    """Time passes for one test alone."""
+    monkeypatch.setattr(clock, "_behind_ms", 0)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ HOUR_MS = 3_600_000
 
 
 @pytest.fixture
-def world(link, given, monkeypatch):
-    monkeypatch.setattr(clock, "_behind_ms", 0)
+def world(link, given):
     world = World(link, given)
     yield world
     world.end()
