@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"conformance: {error}", file=sys.stderr)
         return CANNOT_BEGIN
     except KeyboardInterrupt:
-        print("conformance: stopped; what it had entered is deleted again", file=sys.stderr)
+        print("conformance: stopped, and cleared up", file=sys.stderr)
         return STOPPED
 
 

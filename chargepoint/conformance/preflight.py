@@ -96,10 +96,10 @@ def check_endpoints(run: Run) -> None:
                 f"--url: {target.url} knows nothing of a charge point that {target.api} knows: "
                 "is the path right (without an identity), and are both of one central system?"
             )
-        if tool.played.stays and status != 101:
+        if status != 101:
+            whose = "--charge-point, --authorization-key" if tool.played.stays else "--url, --api"
             raise CannotBegin(
-                f"--charge-point, --authorization-key: {tool.charge_point_id} is not let in at "
-                f"{target.url}: HTTP {status}"
+                f"{whose}: {tool.charge_point_id} is not let in at {target.url}: HTTP {status}"
             )
         tool.disconnect()
         for option, url in (

@@ -246,9 +246,13 @@ def older_api() -> Iterator[str]:
             offered.setdefault(f"/api/v1{named}", {})[method.lower()] = {}
 
     class Older(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             body = json.dumps({"paths": offered} if "openapi" in self.path else {"items": []})
             self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body.encode())
 
@@ -263,6 +267,18 @@ def older_api() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.e2e
+def test_an_endpoint_that_is_another_systems_is_found_out(
+    target: Target, older_api: str, capsys: Capture
+):
+    elsewhere = older_api.replace("http", "ws").replace("/api/v1", "/ocpp")
+
+    status = main(command_line(target, f"--url={elsewhere}"))
+
+    assert status == 2
+    assert_one_line(capsys, "is not let in at ws://127.0.0.1:")
 
 
 @pytest.mark.e2e
@@ -344,9 +360,7 @@ def test_a_kit_that_is_stopped_clears_up(
         process.wait()
 
     assert status == 130
-    assert told.read_text().splitlines()[-1] == (
-        "conformance: stopped; what it had entered is deleted again"
-    )
+    assert told.read_text().splitlines()[-1] == ("conformance: stopped, and cleared up")
     assert "Traceback" not in told.read_text()
     assert api.ok("GET", "/api/v1/id-tags?prefix=CT-&limit=200")["items"] == tags_before
     assert api.ok("GET", "/api/v1/charge-points?prefix=CT-&limit=200")["items"] == points_before
