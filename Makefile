@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo certs test check lint types contracts rules fast coverage bench bench-check certify lock clean help
+.PHONY: run demo certs test check lint types contracts rules stories fast coverage bench bench-check certify lock clean help
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -21,15 +21,19 @@ test: $(VENV)/installed-dev ## All tests
 	$(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev lint types contracts ## Lint, types, contracts, and the fast tests side by side
-	@$(MAKE) --no-print-directory -j2 --output-sync=target rules fast
+	@$(MAKE) --no-print-directory -j2 --output-sync=target fast rules stories
 
 rules: $(VENV)/installed-dev ## Tests of protocol and domain, which must cover every branch of them
 	COVERAGE_FILE=.coverage.rules $(BIN)/python -m pytest -q tests/domain tests/protocol \
 	  --cov=csms/domain --cov=csms/protocol --cov-report=
 	COVERAGE_FILE=.coverage.rules $(BIN)/coverage report --fail-under=100
 
+stories: $(VENV)/installed-dev ## Tests of the records, and of conversations that are cut off
+	$(BIN)/python -m pytest -q -m "not e2e" tests/state tests/flows
+
 fast: $(VENV)/installed-dev ## The other tests that start no processes
-	$(BIN)/python -m pytest -q -m "not e2e" --ignore=tests/domain --ignore=tests/protocol
+	$(BIN)/python -m pytest -q -m "not e2e" \
+	  --ignore=tests/domain --ignore=tests/protocol --ignore=tests/state --ignore=tests/flows
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
