@@ -34,8 +34,9 @@ from csms.transport.door import Door
 from csms.transport.listeners import Listener, listen
 from csms.transport.prefork import CONFIGURATION_ERROR
 from csms.transport.process import Process, new_process_id
-from csms.transport.server import Limits, Proxies, Server
+from csms.transport.server import Limits, Server
 from csms.transport.tls import TLSFiles, UnusableFile
+from csms.transport.upgrade import Proxies
 from csms.web.application import WebParts, create_application
 from csms.web.feed import EventFeed
 

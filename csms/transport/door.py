@@ -34,7 +34,7 @@ from csms.protocol.handshake import (
 )
 from csms.state.security_events import SYSTEM
 from csms.state.stores import Stores
-from csms.transport.server import Admission, Refusal, UpgradeRequest
+from csms.transport.upgrade import Admission, Refusal, UpgradeRequest
 from csms.transport.websocket import WebSocket
 
 log = get_logger(__name__)

@@ -23,7 +23,7 @@ from csms.state.inbox import Inbox, Note, NoteKind
 from csms.state.presence import LEASE_MS, RENEW_S
 from csms.state.stores import Stores
 from csms.transport.connection import POLICY_VIOLATION, ChargePointConnection
-from csms.transport.server import UpgradeRequest
+from csms.transport.upgrade import UpgradeRequest
 from csms.transport.websocket import WebSocket
 
 log = get_logger(__name__)

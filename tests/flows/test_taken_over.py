@@ -6,7 +6,7 @@ from blocking_link import BlockingLink
 from signing_cast import settings
 from world import Wire, World
 
-from csms.transport.server import UpgradeRequest
+from csms.transport.upgrade import UpgradeRequest
 
 
 @pytest.fixture(scope="module")

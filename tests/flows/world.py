@@ -28,7 +28,7 @@ from csms.state import keys
 from csms.state.inbox import Note, NoteKind
 from csms.state.stores import Stores
 from csms.transport.process import Process
-from csms.transport.server import UpgradeRequest
+from csms.transport.upgrade import UpgradeRequest
 from csms.transport.websocket import ConnectionClosed
 
 MINUTE_MS = 60 * SECOND_MS

@@ -10,7 +10,8 @@ import sys
 import gevent
 
 from csms.transport.listeners import listen
-from csms.transport.server import Admission, Limits, Refusal, Server, UpgradeRequest
+from csms.transport.server import Limits, Server
+from csms.transport.upgrade import Admission, Refusal, UpgradeRequest
 from csms.transport.websocket import WebSocket
 from csms.transport.websocket_codec import encode_binary
 

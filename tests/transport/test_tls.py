@@ -21,8 +21,9 @@ from csms import metrics
 from csms.config import CertificateFiles, ClientCertificates
 from csms.domain.client_certificates import PresentedCertificate
 from csms.transport.listeners import listen
-from csms.transport.server import Admission, Limits, Proxies, Refusal, Server
+from csms.transport.server import Limits, Server
 from csms.transport.tls import SUITES, TLSFiles, UnusableFile
+from csms.transport.upgrade import Admission, Proxies, Refusal
 
 pytestmark = pytest.mark.e2e
 

@@ -19,15 +19,8 @@ from gevent.event import Event
 
 from csms.transport import websocket
 from csms.transport.listeners import listen
-from csms.transport.server import (
-    Admission,
-    Limits,
-    Proxies,
-    Refusal,
-    Server,
-    UpgradeRequest,
-    remote_address_of,
-)
+from csms.transport.server import Limits, Server
+from csms.transport.upgrade import Admission, Proxies, Refusal, UpgradeRequest, remote_address_of
 from csms.transport.websocket import ConnectionClosed, WebSocket
 from csms.transport.websocket_codec import encode_close
 

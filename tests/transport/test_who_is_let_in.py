@@ -13,7 +13,7 @@ from csms.domain.certificate_request import CertificateState
 from csms.domain.client_certificates import PresentedCertificate
 from csms.domain.credentials import hash_key
 from csms.transport.door import Door
-from csms.transport.server import Admission, Refusal, UpgradeRequest
+from csms.transport.upgrade import Admission, Refusal, UpgradeRequest
 
 KEY = bytes(range(200, 220))
 OTHER_KEY = bytes(range(100, 120))
