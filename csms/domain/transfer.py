@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from csms.domain.command import Command, CommandError, CommandState
 from csms.domain.secrets import LOCATIONS
 from csms.domain.timestamps import epoch_ms
+from csms.domain.transaction import first_transaction_id
 from csms.errors import FieldError
 
 REQUEST_ID_MAX = 2**31 - 1
-EPOCH_OF_IDS_S = 1_577_836_800  # 2020-01-01
 # Of GetLog and SignedUpdateFirmware; the older two name no limit.
 LOCATION_MAX = 512
 SCHEMES = ("ftp", "ftps", "http", "https", "sftp")
@@ -413,7 +413,7 @@ def lacks(kind: TransferKind, newest_first: Iterable[Transfer]) -> bool:
 def first_request_id(now_ms: int) -> int:
     """Where a charge point's request ids begin: seconds since 2020, so that they are not those of
     before should it have been deleted and entered again."""
-    return max(1, now_ms // 1000 - EPOCH_OF_IDS_S)
+    return first_transaction_id(now_ms)
 
 
 def location_problem(location: str) -> str | None:
