@@ -7,8 +7,6 @@ from typing import Any
 from csms.commands.charging_profiles import open_transactions, up_to_date
 from csms.commands.composite_schedules import reckon
 from csms.commands.dispatch import CommandRequest
-from csms.commands.follow_ups import FOLLOW_UPS
-from csms.commands.sequel import Sequel
 from csms.domain.charging_books import OPEN_STATES, ProfileRecord
 from csms.domain.charging_profile import ChargingLimits, Purpose, RateUnit
 from csms.domain.charging_schedule import CompositeSchedule
@@ -229,14 +227,6 @@ def _queue(
         reply_to=asker.reply_to,
     )
     return parts.desk.queue(request, now_ms)
-
-
-def follow_up(parts: WebParts, command: Command, now_ms: int) -> None:
-    """Bring the books up to the end of a command. Whoever settled it does so too, but perhaps a
-    moment after we have seen the end; it may be done twice."""
-    sequel = Sequel(parts.stores, parts.desk, parts.settings, now_ms)
-    for follow in FOLLOW_UPS[command.action]:
-        follow(command, sequel)
 
 
 # -- the books

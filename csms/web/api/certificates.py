@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import g, url_for
 from marshmallow import Schema, fields
-from marshmallow.validate import Length, OneOf, Range
+from marshmallow.validate import Length, OneOf
 
 from csms.commands.certificate_authority import authority_of
 from csms.commands.root_certificates import CERTIFICATE_TYPES
@@ -18,7 +18,7 @@ from csms.state.certificates import KeptCertificate
 from csms.state.pages import Page
 from csms.web import certificates
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.commands import CommandSchema, WaitQuery
+from csms.web.api.commands import CommandSchema, WaitQuery, deadline_field
 from csms.web.api.fields import Instant, PageQuery, page_of
 from csms.web.parts import parts
 
@@ -106,13 +106,7 @@ class ChargePointCertificatesSchema(Schema):
 
 
 class _DeadlineSchema(Schema):
-    deadline_s = fields.Integer(
-        strict=True,
-        load_default=None,
-        allow_none=True,
-        validate=Range(1, 30 * 86_400, error="must be between 1 and 2592000"),
-        metadata={"description": "As with commands: wait so long for the charge point to connect."},
-    )
+    deadline_s = deadline_field()
 
 
 class NewInstallationSchema(_DeadlineSchema):

@@ -12,7 +12,7 @@ from csms import clock
 from csms.commands.charging_profiles import up_to_date
 from csms.domain.charging_books import OPEN_STATES, ProfileRecord, ProfileState
 from csms.domain.charging_profile import Purpose, RateUnit, write_profile
-from csms.domain.command import FINAL_STATES, Command
+from csms.domain.command import Command
 from csms.state.pages import Page
 from csms.web import charging
 from csms.web.api.blueprint import ApiBlueprint
@@ -21,7 +21,7 @@ from csms.web.api.commands import (
     IdempotencyHeader,
     WaitQuery,
     deadline_field,
-    wait_for_end,
+    waited_for,
 )
 from csms.web.api.fields import Instant, PageQuery, page_of
 from csms.web.charging import Asker, Clearing, Comparison, Installation, Question
@@ -231,13 +231,9 @@ def _asker(wait_s: float, deadline_s: int | None = None, once: str | None = None
 
 
 def _after(command: Command, wait_s: float) -> tuple[Command, HTTPStatus, dict[str, str]]:
-    if wait_s:
-        command = wait_for_end(parts(), command, wait_s)
-    ended = bool(wait_s) and command.state in FINAL_STATES
-    if ended:
-        charging.follow_up(parts(), command, clock.now_ms())
+    command, status = waited_for(command, wait_s)
     location = url_for("commands.read_command", command_id=command.command_id)
-    return command, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED, {"Location": location}
+    return command, status, {"Location": location}
 
 
 # -- composite schedules

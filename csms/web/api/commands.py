@@ -171,11 +171,18 @@ def queue_command(
         ),
         clock.now_ms(),
     )
-    if wait_s:
-        command = wait_for_end(parts(), command, wait_s)
-    ended = bool(wait_s) and command.state in FINAL_STATES
+    command, status = waited_for(command, wait_s)
     location = url_for("commands.read_command", command_id=command.command_id)
-    return command, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED, {"Location": location}
+    return command, status, {"Location": location}
+
+
+def waited_for(command: Command, wait_s: float) -> tuple[Command, HTTPStatus]:
+    """A command just queued, after `wait`: 200 where it has ended within that, else 202."""
+    if not wait_s:
+        return command, HTTPStatus.ACCEPTED
+    command = wait_for_end(parts(), command, wait_s)
+    ended = command.state in FINAL_STATES
+    return command, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED
 
 
 def wait_for_end(given: WebParts, command: Command, wait_s: float) -> Command:

@@ -9,13 +9,13 @@ from marshmallow.validate import Length, Range
 
 from csms import clock
 from csms.commands.dispatch import CommandRequest
-from csms.domain.command import FINAL_STATES, Command
+from csms.domain.command import Command
 from csms.domain.connector import CONNECTOR_MAX
 from csms.domain.reservation import RESERVATION_ID_MAX, Reservation, ReservationState, effective
 from csms.state.pages import Page
 from csms.web import reserving
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.commands import CommandSchema, WaitQuery, wait_for_end
+from csms.web.api.commands import CommandSchema, WaitQuery, deadline_field, waited_for
 from csms.web.api.fields import Instant, PageQuery, page_of, printable
 from csms.web.parts import parts
 
@@ -108,13 +108,7 @@ class NewReservationSchema(Schema):
         validate=Range(1, RESERVATION_ID_MAX, error=f"must be between 1 and {RESERVATION_ID_MAX}"),
         metadata={"description": "One that stands, to change it; a new one unless given."},
     )
-    deadline_s = fields.Integer(
-        strict=True,
-        load_default=None,
-        allow_none=True,
-        validate=Range(1, 30 * 86_400, error="must be between 1 and 2592000"),
-        metadata={"description": "As with commands: wait so long for the charge point to connect."},
-    )
+    deadline_s = deadline_field()
 
     @validates_schema
     def one_end(self, data: dict[str, Any], **_: Any) -> None:
@@ -259,15 +253,13 @@ def _ask(
             clock.now_ms(),
         )
     )
-    if wait_s:
-        command = wait_for_end(given, command, wait_s)
+    command, status = waited_for(command, wait_s)
     reservation_id = payload["reservationId"]
     record = given.stores.reservations.get(charge_point_id, reservation_id)
     asked = {"reservation": effective(record, clock.now_ms()), "command": command}
-    ended = bool(wait_s) and command.state in FINAL_STATES
     location = url_for(
         "reservations.read_reservation",
         charge_point_id=charge_point_id,
         reservation_id=reservation_id,
     )
-    return asked, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED, {"Location": location}
+    return asked, status, {"Location": location}

@@ -16,12 +16,12 @@ from csms.commands.transfer_requests import (
     Signed,
     Wish,
 )
-from csms.domain.command import FINAL_STATES, Command
+from csms.domain.command import Command
 from csms.domain.firmware_signature import CERTIFICATE_MAX, SIGNATURE_MAX
 from csms.domain.transfer import Subject, Transfer, TransferKind, TransferState
 from csms.state.pages import Page
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.commands import IdempotencyHeader, WaitQuery, wait_for_end
+from csms.web.api.commands import IdempotencyHeader, WaitQuery, deadline_field, waited_for
 from csms.web.api.fields import Instant, PageQuery, page_of
 from csms.web.api.signing_keys import sha256_field
 from csms.web.parts import parts
@@ -54,13 +54,7 @@ class _NewTransferSchema(Schema):
     )
     retries = _count("How often the charge point tries again.")
     retry_interval_s = _count("How long it waits in between.")
-    deadline_s = fields.Integer(
-        strict=True,
-        load_default=None,
-        allow_none=True,
-        validate=Range(1, 30 * 86_400, error="must be between 1 and 2592000"),
-        metadata={"description": "As of a command: let it wait for the charge point to connect."},
-    )
+    deadline_s = deadline_field()
 
 
 class NewFirmwareUpdateSchema(_NewTransferSchema):
@@ -283,14 +277,12 @@ def _wish(
 
 
 def _asked(command: Command, wait_s: float, subject: Subject) -> Asked:
-    if wait_s:
-        command = wait_for_end(parts(), command, wait_s)
+    command, status = waited_for(command, wait_s)
     transfer = _get(command.charge_point_id, command.command_id, subject)
-    ended = bool(wait_s) and command.state in FINAL_STATES
     view, name = _VIEWS[subject]
     found_by: dict[str, Any] = {name: transfer.transfer_id}
     location = url_for(view, charge_point_id=transfer.charge_point_id, **found_by)
-    return transfer, HTTPStatus.OK if ended else HTTPStatus.ACCEPTED, {"Location": location}
+    return transfer, status, {"Location": location}
 
 
 _VIEWS = {

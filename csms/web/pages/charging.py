@@ -10,7 +10,7 @@ from csms import clock
 from csms.commands.charging_profiles import open_transactions, up_to_date
 from csms.domain.charging_books import OPEN_STATES
 from csms.domain.charging_profile import Purpose, RateUnit
-from csms.domain.command import FINAL_STATES, Command
+from csms.domain.command import Command
 from csms.domain.connector import CONNECTOR_MAX
 from csms.errors import (
     ChargePointNotConnected,
@@ -147,9 +147,7 @@ def _do(charge_point_id: str, queue: Any) -> Response | tuple[str, int]:
         command: Command = queue()
     except _REFUSALS as error:
         return _refused(charge_point_id, error)
-    command = wait_for_end(parts(), command, WAIT_S)
-    if command.state in FINAL_STATES:
-        charging.follow_up(parts(), command, clock.now_ms())
+    wait_for_end(parts(), command, WAIT_S)
     form = request.form
     address = url_for(
         "charging_page.page",
