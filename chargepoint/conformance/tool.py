@@ -39,7 +39,6 @@ IN_TIME: Final = "in time"
 UNDISTURBED: Final = "no other CALL"
 SCHEMA: Final = "schema"
 CONNECTED: Final = "still connected"
-GENERIC_CHECKS: Final = frozenset({ANSWERED, IN_TIME, UNDISTURBED, SCHEMA, CONNECTED})
 
 
 class _Missing:
@@ -306,10 +305,6 @@ class Tool:
     def answer(self, payload: Payload) -> None:
         """Answer what was expected last."""
         self._write([3, self._asked, payload])
-
-    def answer_error(self, code: str, description: str = "") -> None:
-        """Answer what was expected last with a CALLERROR."""
-        self._write([4, self._asked, code, description, {}])
 
     def settled(self, command: Command, answer: Payload | None, state: str = "answered") -> None:
         """The operator must be told how it ended, with the charge point's answer as it was."""

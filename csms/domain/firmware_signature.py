@@ -36,7 +36,6 @@ from csms.domain.certificate_authority import (
 
 SIGNATURE_MAX = 800
 CERTIFICATE_MAX = 5500
-DIGEST_BYTES = 32
 # As base64 the signature of a longer key is more than SignedUpdateFirmware.req takes.
 RSA_BITS_MAX = 4800
 _DIGEST = Prehashed(hashes.SHA256())
