@@ -8,6 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range
@@ -83,6 +84,15 @@ class _File(fields.String):
         return Path(super()._deserialize(value, *arguments, **more))
 
 
+class _Hosts(_List):
+    problem = "must be names of hosts such as files.example"
+
+    def read(self, item: str) -> str:
+        if not re.fullmatch(r"(\*\.)?[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\]", item):
+            raise ValueError(item)
+        return item.casefold()
+
+
 class _Networks(_List):
     problem = "must be networks such as 10.0.0.0/8 or fd00::/8"
 
@@ -109,6 +119,49 @@ def _secret(variable: str) -> fields.String:
 
 def _choice(variable: str, default: str, *choices: str) -> fields.String:
     return fields.String(data_key=variable, load_default=default, validate=OneOf(choices))
+
+
+class TransferProtocol(StrEnum):
+    """How files travel; the names of SupportedFileTransferProtocols, as the schemes of URLs."""
+
+    HTTPS = "https"
+    HTTP = "http"
+    FTPS = "ftps"
+    FTP = "ftp"
+
+
+class _Ports(fields.String):
+    """A range such as 60000-60099."""
+
+    def _deserialize(self, value: Any, *arguments: Any, **more: Any) -> Any:
+        first, _, last = super()._deserialize(value, *arguments, **more).partition("-")
+        try:
+            ports = range(int(first), int(last or first) + 1)
+        except ValueError:
+            ports = range(0)
+        if not ports or not 1 <= ports[0] <= ports[-1] <= 65_535:
+            raise ValidationError("must be a range of ports such as 60000-60099")
+        return ports
+
+
+class _BaseURL(fields.String):
+    """The beginning of URLs; schemes: those it may have."""
+
+    def __init__(self, *schemes: str, **more: Any) -> None:
+        super().__init__(**more)
+        self._schemes = schemes
+
+    def _deserialize(self, value: Any, *arguments: Any, **more: Any) -> Any:
+        text = super()._deserialize(value, *arguments, **more)
+        try:
+            parts = urlsplit(text)
+            fits = parts.scheme in self._schemes and parts.hostname and parts.port != 0
+        except ValueError:
+            fits = False
+        if not fits or "@" in text or not text.isascii() or parts.query or parts.fragment:
+            known = " or ".join(f"{scheme}://" for scheme in self._schemes)
+            raise ValidationError(f"must be an address that begins with {known}")
+        return text.rstrip("/")
 
 
 class CommonNameRule(StrEnum):
@@ -174,6 +227,25 @@ class SettingsSchema(Schema):
     trusted_proxy_networks = _Networks(data_key="TRUSTED_PROXY_NETWORKS", load_default=())
     public_url = _text("PUBLIC_URL", None)
     public_tls_url = _text("PUBLIC_TLS_URL", None)
+    files_directory = _File(data_key="FILES_DIRECTORY", load_default=Path("var/files"))
+    files_s3_bucket = _text("FILES_S3_BUCKET", None)
+    files_s3_endpoint = _text("FILES_S3_ENDPOINT", None)
+    files_s3_prefix = _text("FILES_S3_PREFIX", "")
+    files_url = _BaseURL("https", "http", data_key="FILES_URL", load_default=None)
+    files_ftp_url = _BaseURL("ftp", "ftps", data_key="FILES_FTP_URL", load_default=None)
+    files_protocol = fields.Enum(
+        TransferProtocol, by_value=True, data_key="FILES_PROTOCOL", load_default=None
+    )
+    file_hosts = _Hosts(data_key="FILE_HOSTS", load_default=())
+    ftp_port = _int("FTP_PORT", 2_121, 1, 65_535)
+    ftp_passive_ports = _Ports(data_key="FTP_PASSIVE_PORTS", load_default=range(60_000, 60_100))
+    ftp_public_address = _text("FTP_PUBLIC_ADDRESS", None)
+    firmware_max_bytes = _int("FIRMWARE_MAX_BYTES", 536_870_912, 1, 2**40)
+    firmware_total_bytes = _int("FIRMWARE_TOTAL_BYTES", 10 * 2**30, 1, 2**50)
+    upload_max_bytes = _int("UPLOAD_MAX_BYTES", 104_857_600, 1, 2**40)
+    uploads_total_bytes = _int("UPLOADS_TOTAL_BYTES", 10 * 2**30, 1, 2**50)
+    upload_retention_days = _int("UPLOAD_RETENTION_DAYS", 90, 1, 36_500)
+    file_link_hours = _int("FILE_LINK_HOURS", 72, 1, 8_760)
     client_certificate_cn = fields.Enum(
         CommonNameRule,
         by_value=True,
@@ -242,6 +314,23 @@ class Settings:
     trusted_proxy_networks: tuple[Network, ...]
     public_url: str | None
     public_tls_url: str | None
+    files_directory: Path
+    files_s3_bucket: str | None
+    files_s3_endpoint: str | None
+    files_s3_prefix: str
+    files_url: str | None
+    files_ftp_url: str | None
+    files_protocol: TransferProtocol | None
+    file_hosts: tuple[str, ...]
+    ftp_port: int
+    ftp_passive_ports: range
+    ftp_public_address: str | None
+    firmware_max_bytes: int
+    firmware_total_bytes: int
+    upload_max_bytes: int
+    uploads_total_bytes: int
+    upload_retention_days: int
+    file_link_hours: int
     client_certificate_cn: CommonNameRule
     cpo_name: str | None
     certificate_authority: str | None = field(repr=False)

@@ -30,6 +30,13 @@ INTEGERS = {
     "TRANSACTION_RETENTION_DAYS": (0, 36_500),
     "TRUSTED_PROXIES": (0, 10),
     "CERTIFICATE_DAYS": (1, 3_650),
+    "FTP_PORT": (1, 65_535),
+    "FIRMWARE_MAX_BYTES": (1, 2**40),
+    "FIRMWARE_TOTAL_BYTES": (1, 2**50),
+    "UPLOAD_MAX_BYTES": (1, 2**40),
+    "UPLOADS_TOTAL_BYTES": (1, 2**50),
+    "UPLOAD_RETENTION_DAYS": (1, 36_500),
+    "FILE_LINK_HOURS": (1, 8_760),
 }
 FLOATS = {
     "PING_INTERVAL_S": (0.1, 3_600),
@@ -44,11 +51,16 @@ CHOICES = {
     "CERTIFICATE_AUTHORITY": ["built-in", "manual", "https://ca.example/sign"],
     "CERTIFICATE_SIGNATURE": ["rsa-pkcs1v15", "rsa-pss", "ecdsa"],
     "CERTIFICATE_SUBJECT": ["strict", "fill", "ignore"],
+    "FILES_PROTOCOL": ["https", "http", "ftps", "ftp"],
     "LOG_LEVEL": ["DEBUG", "INFO", "WARNING", "ERROR"],
     "LOG_FORMAT": ["auto", "json", "pretty"],
     "SESSION_COOKIE_SECURE": ["true", "false", "1", "0"],
 }
 TEXTS = {
+    "FILES_S3_BUCKET",
+    "FILES_S3_ENDPOINT",
+    "FILES_S3_PREFIX",
+    "FTP_PUBLIC_ADDRESS",
     "REDIS_URL",
     "RQ_REDIS_URL",
     "METRICS_TOKEN",
@@ -64,6 +76,11 @@ TEXTS = {
 # Tested one by one below, since their values depend on each other.
 LISTS = {
     "CLIENT_CERTIFICATE_HEADER",
+    "FILES_DIRECTORY",
+    "FILES_FTP_URL",
+    "FILES_URL",
+    "FILE_HOSTS",
+    "FTP_PASSIVE_PORTS",
     "TLS_CERTIFICATES",
     "TLS_CLIENT_CA",
     "TLS_PORTS",
@@ -261,3 +278,52 @@ def test_settings_show_no_secret():
 
 def test_this_machine_has_a_name():
     assert host_name()
+
+
+def test_files_are_kept_in_a_directory_by_default():
+    assert settings().files_directory == Path("var/files")
+    assert settings(FILES_DIRECTORY="/srv/files").files_directory == Path("/srv/files")
+
+
+def test_the_address_of_files_is_kept_without_its_last_slash():
+    assert settings(FILES_URL="https://files.example/a/").files_url == "https://files.example/a"
+    assert settings(FILES_FTP_URL="ftps://files.example:2121").files_ftp_url == (
+        "ftps://files.example:2121"
+    )
+
+
+@pytest.mark.parametrize("variable", ["FILES_URL", "FILES_FTP_URL"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("files.example", "gopher://files.example", "http://", "ftp://", "http://a:0"),
+        *("http://a:b", "http://u:p@a", "ftp://u:p@a", "https://a?b=c", "ftp://a#b"),
+        "ftp://\u00e4.example",
+    ],
+)
+def test_what_is_no_address_for_files_is_refused(variable, wrong):
+    with pytest.raises(ConfigurationError, match=f"{variable}: must be an address"):
+        settings(**{variable: wrong})
+
+
+def test_passive_ports_are_a_range():
+    assert settings(FTP_PASSIVE_PORTS="60000-60009").ftp_passive_ports == range(60_000, 60_010)
+    assert settings(FTP_PASSIVE_PORTS="60000").ftp_passive_ports == range(60_000, 60_001)
+
+
+@pytest.mark.parametrize("wrong", ["many", "2-1", "0-5", "60000-70000", "-5", "1-2-3"])
+def test_what_is_no_range_of_ports_is_refused(wrong):
+    with pytest.raises(ConfigurationError, match="FTP_PASSIVE_PORTS: must be a range of ports"):
+        settings(FTP_PASSIVE_PORTS=wrong)
+
+
+def test_hosts_of_files_are_named_without_case():
+    hosts = settings(FILE_HOSTS="files.example, *.Vendor.example [::1]").file_hosts
+
+    assert hosts == ("files.example", "*.vendor.example", "[::1]")
+
+
+@pytest.mark.parametrize("wrong", ["http://a", "a/b", "*", "a b@c"])
+def test_what_is_no_host_of_files_is_refused(wrong):
+    with pytest.raises(ConfigurationError, match="FILE_HOSTS: must be names of hosts"):
+        settings(FILE_HOSTS=wrong)
