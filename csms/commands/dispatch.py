@@ -37,6 +37,8 @@ class CommandRequest:
     unsolicited: the system asks by itself; a charge point in quiet mode is spared that.
     idempotent_as: what idempotency_key stands for where the payload holds ids or instants of our
     own making; None: the payload.
+    command_id: chosen by the caller, of 32 hexadecimal digits; a second request with the same one
+    gets the command of the first, for as long as that is kept. "": a new one.
     """
 
     charge_point_id: str
@@ -48,6 +50,7 @@ class CommandRequest:
     reply_to: str = ""
     unsolicited: bool = False
     idempotent_as: Any = None
+    command_id: str = ""
 
 
 class CommandDesk:
@@ -80,6 +83,10 @@ class CommandDesk:
         configuration = stores.configurations.find(request.charge_point_id)
         circumstances = Circumstances(record, configuration, now_ms)
         check_payload(request.action, request.payload, circumstances)
+        if request.command_id:
+            known = stores.commands.find(request.charge_point_id, request.command_id)
+            if known is not None:
+                return known
         idempotency = _idempotency(request)
         if idempotency is not None:
             known_id = stores.commands.recall(idempotency)
@@ -98,7 +105,7 @@ class CommandDesk:
         shown = mask_payload(request.action, payload)
         deadline_s = request.deadline_s or self._default_deadline_s
         command = NewCommand(
-            command_id=uuid.uuid4().hex,
+            command_id=request.command_id or uuid.uuid4().hex,
             charge_point_id=request.charge_point_id,
             action=request.action,
             payload=shown,

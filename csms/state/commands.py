@@ -38,6 +38,7 @@ _QUEUE = Script(
     -- KEYS: 1 record, 2 commands of the charge point, 3 outbox, 4 idempotency or ''
     -- ARGV: 1 id, 2 created at, 3 digest of the request, 4 idempotency s, 5 kept,
     --       6 key prefix of records, 7.. fields and values
+    if redis.call('HEXISTS', KEYS[1], 'state') == 1 then return {'KNOWN', ARGV[1]} end
     if redis.call('EXISTS', KEYS[1]) == 1 then return {'BARRED'} end
     if KEYS[4] then
       local before = redis.call('GET', KEYS[4])
@@ -161,7 +162,7 @@ _TRIGGERED = Script(
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """is_new: False where the Idempotency-Key recognised an earlier request."""
+    """is_new: False where the id or the Idempotency-Key recognised an earlier request."""
 
     command_id: str
     is_new: bool
@@ -251,7 +252,7 @@ class Commands:
             is_waiting,
         )
         outcome = replies[4]
-        if outcome[0] != "QUEUED":
+        if outcome[0] != "QUEUED" and outcome[1:] != [command.command_id]:
             self._link.batch(
                 ("HDEL", keys.COMMAND_OWNERS, command.command_id),
                 ("ZREM", keys.COMMANDS, command.command_id),

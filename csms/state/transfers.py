@@ -51,6 +51,8 @@ _RECORD = Script(
     -- KEYS: 1 record, 2 index, 3 open transfers
     -- ARGV: 1 id, 2 created at, 3 kind, 4 kept, 5 kept s, 6 key prefix of records,
     --       7 key prefix of histories, 8.. fields and values
+    -- Noted before: what has become of it since stays.
+    if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
     redis.call('HSET', KEYS[1], unpack(ARGV, 8))
     redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
     redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
@@ -268,7 +270,7 @@ class Transfers:
         self._link = link
 
     def record(self, transfer: Transfer) -> None:
-        """A new one, before its command is queued."""
+        """A new one, before its command is queued; may be repeated."""
         charge_point_id = transfer.charge_point_id
         look_at_ms = transfer.created_at_ms + LOOK_MS
         # To be looked at before it is there: a crash leaves one look too many, never one too few.

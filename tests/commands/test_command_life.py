@@ -429,6 +429,18 @@ def test_the_key_recognises_its_request_also_when_nobody_is_connected_any_more(d
     assert desk.queue(idempotency_key="k").command_id == first.command_id
 
 
+def test_an_id_chosen_by_who_asks_is_queued_once(desk, socket):
+    """A campaign names its steps, so that none is sent twice whatever dies."""
+    chosen = "0123456789abcdef0123456789abcdef"
+    first = desk.queue(command_id=chosen)
+    socket.next()
+    socket.lose()
+
+    assert first.command_id == chosen
+    assert desk.queue(command_id=chosen).state is CommandState.UNKNOWN
+    assert socket.next() is None
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -150,6 +150,17 @@ def test_what_is_queued_twice_is_one_record(desk, socket):
     assert len(desk.stores.transfers.page("CP001", Subject.LOGS, None, 10).items) == 1
 
 
+def test_what_is_noted_twice_is_as_it_was(story):
+    """Whoever asks again with the same id, since a confirmation was lost, forgets nothing."""
+    transfer_id = story.start("GetDiagnostics")
+    noted = story.of(transfer_id)
+
+    story.stores.transfers.record(noted)
+
+    assert story.state(transfer_id) is TransferState.TAKEN
+    assert story.of(transfer_id) == noted
+
+
 @pytest.mark.parametrize("action", MESSAGES)
 def test_the_charge_point_gets_the_password_nobody_else_sees(story, action):
     story.ask(action)

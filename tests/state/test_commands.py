@@ -59,6 +59,25 @@ def test_a_key_is_recognised_by_the_record_itself(stores):
     assert stores.commands.due(NOON_MS * 2, 10) == ["c1"]
 
 
+def test_an_id_is_queued_once(stores):
+    stores.commands.queue(new_command(), None)
+
+    assert stores.commands.queue(new_command(), None) == Queued("c1", is_new=False)
+    assert stores.commands.owner("c1") == "CP001"
+    assert stores.link.call("LRANGE", keys.outbox("CP001"), 0, -1) == ["c1"]
+
+
+def test_an_id_that_has_its_end_is_not_queued_again(stores):
+    epoch = connected(stores)
+    stores.commands.queue(new_command(), None)
+    stores.commands.take("CP001", epoch, "u1", NOON_MS)
+    stores.commands.settle("CP001", "c1", CommandState.ANSWERED, NOON_MS, answer={})
+
+    assert not stores.commands.queue(new_command(), None).is_new
+    assert stores.commands.get("c1").state is CommandState.ANSWERED
+    assert stores.commands.take("CP001", epoch, "u2", NOON_MS) == (None, [])
+
+
 def test_a_command_whose_record_is_gone_is_skipped(stores):
     epoch = connected(stores)
     for command_id in ("c1", "c2"):
