@@ -59,6 +59,7 @@ class ChargePoint:
 
     facts: BootNotification.req's fields by their OCPP names, as sent.
     retry_interval_s: answered with Pending or Rejected; None takes the system's default.
+    site, tags: as an operator entered them, to pick out many at once (domain/traits.py).
     serial_number: as an operator entered it; client certificates name it.
     pending_security_profile: a higher one with which it may come as well, since it was told to;
     with the first success it takes the place of security_profile (white paper, A05).
@@ -77,6 +78,8 @@ class ChargePoint:
     heartbeat_interval_s: int | None = None
     call_timeout_s: int | None = None
     description: str = ""
+    site: str = ""
+    tags: tuple[str, ...] = ()
     assume_ocpp16: bool = False
     quiet: bool = False
     serial_number: str = ""

@@ -386,6 +386,8 @@ def _charge_point(charge_point_id: str, fields: Mapping[str, str]) -> ChargePoin
         heartbeat_interval_s=_optional_int(fields, "heartbeat_interval_s"),
         call_timeout_s=_optional_int(fields, "call_timeout_s"),
         description=fields.get("description", ""),
+        site=fields.get("site", ""),
+        tags=tuple(fields.get("tags", "").split()),
         assume_ocpp16=fields.get("assume_ocpp16") == "1",
         quiet=fields.get("quiet") == "1",
         serial_number=fields.get("serial_number", ""),

@@ -17,6 +17,7 @@ from csms.domain.credentials import (
 )
 from csms.domain.local_list import SOURCE_RULE, read_source
 from csms.domain.security_event import own_event
+from csms.domain.traits import TAG_RULE, TAGS_MAX, each_once, is_tag
 from csms.errors import FieldError
 from csms.web.parts import WebParts
 
@@ -160,6 +161,14 @@ def admission_of(text: str) -> Admission:
         return Admission(text)
     except ValueError:
         raise FieldError("admission", f"must be one of {', '.join(Admission)}") from None
+
+
+def tags_of(text: str) -> tuple[str, ...]:
+    """Of words with blanks or commas between them. Raises FieldError."""
+    tags = each_once(text.replace(",", " ").split())
+    if len(tags) > TAGS_MAX or not all(map(is_tag, tags)):
+        raise FieldError("tags", f"must be {TAGS_MAX} at most, each of {TAG_RULE}")
+    return tags
 
 
 def _key(parts: WebParts, given: str) -> Key:

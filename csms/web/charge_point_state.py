@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from csms.domain.charge_point import ChargePoint
 from csms.domain.connector import Connector
 from csms.domain.metering import Reading
+from csms.domain.traits import EVERYBODY, Traits
 from csms.state.pages import Page
 from csms.state.presence import Presence
 from csms.state.stores import Stores
@@ -101,6 +102,7 @@ def page(
     limit: int,
     prefix: str = "",
     fits: Callable[[ChargePointState], bool] | None = None,
+    traits: Traits = EVERYBODY,
 ) -> Page[ChargePointState]:
     """In the order of ids; those that do not fit are left out.
 
@@ -111,7 +113,7 @@ def page(
     while True:
         records = stores.charge_points.page(cursor, limit, prefix)
         looked_at += limit
-        for state in states_of(stores, records.items):
+        for state in states_of(stores, [each for each in records.items if traits.fit(each)]):
             if fits is None or fits(state):
                 found.append(state)
                 if len(found) == limit:

@@ -24,6 +24,8 @@ FULL = ChargePoint(
     heartbeat_interval_s=30,
     call_timeout_s=90,
     description="Car park, level -1: \n'quotes\" ☃",
+    site="Car park, level -1",
+    tags=("Pilot", "row-7"),
     assume_ocpp16=True,
     key_hash="00$11",
     pending_key_hashes=("22$33", "44$55"),
@@ -99,6 +101,8 @@ def test_a_name_left_by_a_create_that_died_may_be_taken(stores):
     [
         {"admission": Admission.REJECTED},
         {"description": ""},
+        {"site": "", "tags": ()},
+        {"tags": ("one",)},
         {"retry_interval_s": 5},
         {"retry_interval_s": None},
         {"assume_ocpp16": True},

@@ -1,5 +1,7 @@
 """The resource `charge-points`."""
 
+from dataclasses import replace
+
 import pytest
 from cast import CP001, NOON_MS, PEPPER, Line
 
@@ -49,6 +51,8 @@ def test_every_setting_is_kept(api):
         "heartbeat_interval_s": 20,
         "call_timeout_s": 30,
         "description": "Behind the town hall",
+        "site": "Town hall",
+        "tags": ["Pilot", "row-7"],
         "assume_ocpp16": True,
     }
 
@@ -85,6 +89,12 @@ def test_every_setting_is_kept(api):
         ({"id": "CP001", "call_timeout_s": 601}, "call_timeout_s"),
         ({"id": "CP001", "description": "x" * 501}, "description"),
         ({"id": "CP001", "description": "two\nlines"}, "description"),
+        ({"id": "CP001", "site": "x" * 65}, "site"),
+        ({"id": "CP001", "site": "two\nlines"}, "site"),
+        ({"id": "CP001", "tags": ["ok", "two words"]}, "tags.1"),
+        ({"id": "CP001", "tags": ["x" * 33]}, "tags.0"),
+        ({"id": "CP001", "tags": [f"t{n}" for n in range(21)]}, "tags"),
+        ({"id": "CP001", "tags": "pilot"}, "tags"),
         ({"id": "CP001", "assume_ocpp16": "yes"}, "assume_ocpp16"),
         ({"id": "CP001", "vendor": "x"}, "vendor"),
         ([], "body"),
@@ -226,6 +236,61 @@ def test_list_filters_by_prefix_and_connection(api, stores):
     assert ids(connected="true", prefix="A", limit=2) == (["A2", "A3"], None)
 
 
+def test_tags_are_kept_once_whatever_their_case_and_taken_away_by_none(api, cast):
+    changed = api.patch(f"{URL}/CP001", json={"tags": ["pilot", "Row-7", "PILOT", "row-7"]})
+
+    assert changed.json["tags"] == ["pilot", "Row-7"]
+    assert api.patch(f"{URL}/CP001", json={"tags": []}).json["tags"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"site": "harbour"}, ["A1", "A2"]),
+        ({"tag": "PILOT"}, ["A1", "B1"]),
+        ({"site": "Harbour", "tag": "pilot"}, ["A1"]),
+        ({"site": "Harb"}, []),
+        ({"vendor": "acme"}, ["A1"]),
+        ({"model": "Duo"}, ["A1", "A2"]),
+        ({"firmware": "1.0", "model": "duo"}, ["A2"]),
+        ({"tag": "pilot", "prefix": "B"}, ["B1"]),
+        ({"tag": "pilot", "connected": "true"}, []),
+        ({"tag": ""}, ["A1", "A2", "B1"]),
+    ],
+)
+def test_list_shows_those_of_a_kind_a_site_or_a_tag(api, stores, query, found):
+    for charge_point_id, facts, site, tags in [
+        (
+            "A1",
+            {"chargePointVendor": "Acme", "chargePointModel": "Duo"},
+            "Harbour",
+            ("pilot", "quay"),
+        ),
+        ("A2", {"chargePointModel": "Duo", "firmwareVersion": "1.0"}, "Harbour", ("quay",)),
+        ("B1", {}, "", ("Pilot",)),
+    ]:
+        stores.charge_points.create(
+            replace(CP001, charge_point_id=charge_point_id, facts=facts, site=site, tags=tags)
+        )
+
+    assert [item["id"] for item in api.get(URL, query_string=query).json["items"]] == found
+
+
+def test_pages_of_those_that_fit_go_on_where_the_last_ended(api, stores):
+    for number in range(7):
+        tags = ("odd",) if number % 2 else ()
+        stores.charge_points.create(replace(CP001, charge_point_id=f"CP{number}", tags=tags))
+
+    first = api.get(URL, query_string={"tag": "odd", "limit": 2}).json
+    second = api.get(
+        URL, query_string={"tag": "odd", "limit": 2, "cursor": first["next_cursor"]}
+    ).json
+
+    assert [item["id"] for item in first["items"]] == ["CP1", "CP3"]
+    assert [item["id"] for item in second["items"]] == ["CP5"]
+    assert second["next_cursor"] is None
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -234,6 +299,7 @@ def test_list_filters_by_prefix_and_connection(api, stores):
         ({"limit": "many"}, "limit"),
         ({"limit": "9" * 5000}, "limit"),
         ({"connected": "perhaps"}, "connected"),
+        ({"site": "x" * 65}, "site"),
         ({"prefx": "A"}, "prefx"),
     ],
 )

@@ -179,6 +179,8 @@ def test_charge_point_is_entered_and_its_key_shown_once(browser, stores):
         ({"id": "CP009", "admission": "maybe"}, "admission: must be one of"),
         ({"id": "CP001", "admission": "accepted"}, "There is already a charge point CP001."),
         ({"id": "CP009", "admission": "accepted", "description": "x\x00"}, "description:"),
+        ({"id": "CP009", "admission": "accepted", "site": "x" * 65}, "site: must be a line"),
+        ({"id": "CP009", "admission": "accepted", "tags": "fine a/b"}, "tags: must be 20 at most"),
     ],
 )
 def test_wrong_entry_is_explained_and_kept_in_the_form(browser, cast, stores, form, complaint):
@@ -202,6 +204,21 @@ def test_settings_are_changed_and_the_key_renewed(browser, cast, around, stores)
     assert 'class="secret"' in renewed.text
     assert stores.charge_points.get("CP001").security_profile == 1
     assert around.evicted == ["CP001"]
+
+
+def test_site_and_tags_are_entered_shown_and_filtered_by(browser, cast, stores):
+    form = {"admission": "accepted", "site": "Town hall", "tags": "pilot, row-7 PILOT"}
+    browser.post("/charge-points/CP001/settings", form)
+    stores.charge_points.create(ChargePoint("CP002"))
+
+    assert stores.charge_points.get("CP001").tags == ("pilot", "row-7")
+    assert 'value="pilot row-7"' in browser.get("/charge-points/CP001/settings").text
+    assert 'href="/charge-points?site=Town+hall"' in browser.get("/charge-points/CP001").text
+    assert 'href="/charge-points?tag=row-7"' in browser.get("/charge-points/CP001").text
+    found = browser.get("/charge-points?site=town+hall&tag=pilot").text
+    assert "Town hall · pilot row-7" in Document(found).text
+    assert "CP002" not in found
+    assert "No charge point fits that." in read(browser, "/charge-points?tag=other").text
 
 
 def test_settings_that_are_wrong_stay_in_the_form(browser, cast, stores):

@@ -1,5 +1,6 @@
 """The resource `charge-points`: entered, listed, read, changed and deleted."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +18,7 @@ from csms.domain.charge_point import (
 )
 from csms.domain.connector import ChargePointStatus
 from csms.domain.local_list import SOURCE_RULE, read_source
+from csms.domain.traits import SITE_MAX, TAG_RULE, TAGS_MAX, TRAIT_MAX, Traits, each_once, is_tag
 from csms.state.pages import Page
 from csms.web import charge_point_settings, charge_point_state
 from csms.web.api.blueprint import ApiBlueprint
@@ -44,6 +46,26 @@ class LocalListSource(fields.String):
         if source is None:
             raise ValidationError(SOURCE_RULE)
         return source
+
+
+class Tags(fields.List[str]):
+    """Tags in the order given, each once."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            fields.String(validate=_tag),
+            validate=Length(max=TAGS_MAX, error=f"must be {TAGS_MAX} at most"),
+            **kwargs,
+        )
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        tags: list[Any] = super()._deserialize(value, *args, **kwargs)
+        return each_once(tags)
+
+
+def _tag(text: str) -> None:
+    if not is_tag(text):
+        raise ValidationError(f"must have {TAG_RULE}")
 
 
 def _seconds(low: int, high: int, meaning: str) -> fields.Integer:
@@ -85,6 +107,14 @@ class ChargePointSettingsSchema(Schema):
     heartbeat_interval_s = _seconds(1, 86_400, "How often an Accepted one says that it lives.")
     call_timeout_s = _seconds(1, 600, "How long a command waits for its answer.")
     description = Text(DESCRIPTION_MAX)
+    site = Text(SITE_MAX, metadata={"description": "Where it stands, the same for all there."})
+    tags = Tags(
+        metadata={
+            "description": f"Words to pick out many charge points by, {TAGS_MAX} at most: "
+            f"{TAG_RULE}. They are compared without case.",
+            "example": ["pilot", "row-7"],
+        }
+    )
     assume_ocpp16 = fields.Boolean(
         truthy={True},
         falsy={False},
@@ -216,6 +246,8 @@ class ChargePointSchema(Schema):
 
     id = fields.String(attribute="record.charge_point_id")
     description = fields.String(attribute="record.description")
+    site = fields.String(attribute="record.site")
+    tags = fields.List(fields.String(), attribute="record.tags")
     security_profile = fields.Integer(attribute="record.security_profile")
     pending_security_profile = fields.Integer(
         attribute="record.pending_security_profile",
@@ -266,7 +298,24 @@ class ChargePointSchema(Schema):
     )
 
 
-class ChargePointsQuery(PageQuery):
+class TraitsSchema(Schema):
+    """What charge points have in common; what is left out asks nothing."""
+
+    vendor = Text(TRAIT_MAX, load_default="", metadata={"description": "As its boot said."})
+    model = Text(TRAIT_MAX, load_default="", metadata={"description": "As its boot said."})
+    firmware = Text(
+        TRAIT_MAX, load_default="", metadata={"description": "The version its boot said."}
+    )
+    site = Text(TRAIT_MAX, load_default="", metadata={"description": "Its site."})
+    tag = Text(TRAIT_MAX, load_default="", metadata={"description": "One of its tags."})
+
+
+def traits_of(asked: Mapping[str, Any]) -> Traits:
+    """Of what TraitsSchema has loaded."""
+    return Traits(**{name: asked[name].strip() for name in TraitsSchema().fields})
+
+
+class ChargePointsQuery(TraitsSchema, PageQuery):
     prefix = fields.String(load_default="", metadata={"description": "Ids that begin so."})
     connected = fields.Boolean(load_default=None, metadata={"description": "Only (not) connected."})
 
@@ -275,11 +324,18 @@ class ChargePointsQuery(PageQuery):
     "GET", "/charge-points", query=ChargePointsQuery, answers=(200, page_of(ChargePointSchema))
 )
 def list_charge_points(query: dict[str, Any]) -> Page[ChargePointState]:
-    """List charge points, in the order of their ids."""
+    """List charge points, in the order of their ids.
+
+    Vendor, model, firmware, site and tag are compared whole and without case.
+    """
     connected: bool | None = query["connected"]
-    fits = None if connected is None else lambda state: state.is_connected is connected
     return charge_point_state.page(
-        parts().stores, query["cursor"], query["limit"], query["prefix"], fits
+        parts().stores,
+        query["cursor"],
+        query["limit"],
+        query["prefix"],
+        None if connected is None else lambda state: state.is_connected is connected,
+        traits_of(query),
     )
 
 

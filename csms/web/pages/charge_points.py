@@ -20,6 +20,7 @@ from csms.domain.charging_profile import Purpose
 from csms.domain.client_certificates import common_names
 from csms.domain.connector import ChargePointStatus
 from csms.domain.local_list import ALL, GROUP_PREFIX, NO_LIST
+from csms.domain.traits import EVERYBODY, SITE_MAX, TRAIT_MAX, Traits
 from csms.domain.transaction import Transaction
 from csms.errors import ChargePointExists, FieldError
 from csms.state.messages import Message
@@ -42,6 +43,14 @@ TEMPLATES_LOOKED_AT = 200
 CRITICAL_LOOKED_AT = 500
 
 
+# Traits by their words.
+TRAITS: Mapping[str, str] = {
+    "vendor": "Vendor",
+    "model": "Model",
+    "firmware": "Firmware",
+    "site": "Site",
+    "tag": "Tag",
+}
 SHOWN: Mapping[str, str] = {
     "": "all",
     "connected": "connected",
@@ -56,8 +65,14 @@ SHOWN: Mapping[str, str] = {
 def listing() -> str:
     prefix, shown = query.text("prefix", 48), query.text("shown", 20)
     critical = with_critical_events()
+    traits = Traits(**{name: query.text(name, TRAIT_MAX) for name in TRAITS})
     page = charge_point_state.page(
-        parts().stores, query.text("cursor") or None, PER_PAGE, prefix, _fits(shown, critical)
+        parts().stores,
+        query.text("cursor") or None,
+        PER_PAGE,
+        prefix,
+        _fits(shown, critical),
+        traits,
     )
     return render_template(
         "charge_points.html",
@@ -65,6 +80,9 @@ def listing() -> str:
         critical=critical,
         prefix=prefix,
         shown=shown,
+        traits=traits,
+        trait_names=TRAITS,
+        is_traits_asked=traits != EVERYBODY,
         choices=SHOWN,
         next_query=query.address_with(cursor=page.next_cursor),
     )
@@ -146,11 +164,16 @@ def _wishes(form: Any) -> dict[str, Any]:
         raise FieldError(
             "serial_number", f"must be a line of {SERIAL_NUMBER_MAX} characters at most"
         )
+    site = form.get("site", "").strip()
+    if len(site) > SITE_MAX or not site.isprintable():
+        raise FieldError("site", f"must be a line of {SITE_MAX} characters at most")
     return {
         "admission": charge_point_settings.admission_of(form.get("admission", "")),
         "description": description,
         "quiet": form.get("quiet") == "yes",
         "serial_number": serial_number,
+        "site": site,
+        "tags": charge_point_settings.tags_of(form.get("tags", "")),
     }
 
 
@@ -234,6 +257,7 @@ def _settings_form(charge_point_id: str, section: str = "", error: Exception | N
     values: Mapping[str, Any] = {
         **{name: getattr(record, name) for name in _SETTINGS},
         **{name: "yes" if getattr(record, name) else "" for name in _SWITCHES},
+        "tags": " ".join(record.tags),
     }
     return render_template(
         "charge_point_settings.html",
@@ -251,7 +275,7 @@ def _settings_form(charge_point_id: str, section: str = "", error: Exception | N
     )
 
 
-_SETTINGS = ("admission", "description", "local_list", "serial_number")
+_SETTINGS = ("admission", "description", "local_list", "serial_number", "site")
 _SWITCHES = ("local_list_auto_sync", "quiet")
 
 
