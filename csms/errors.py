@@ -102,6 +102,14 @@ class StoreRefused(CSMSError):
     """The store answered with an error (out of memory, read only, disk full …)."""
 
 
+class StorageUnavailable(CSMSError):
+    """What keeps the files failed: problem says how, without keys or addresses."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The storage of files can't be used now: {problem}.")
+        self.problem = problem
+
+
 class StaleEpoch(CSMSError):
     """A newer connection owns the charge point's state, or it was deleted; this one must end."""
 

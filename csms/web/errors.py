@@ -24,6 +24,7 @@ from csms.errors import (
     LocalListNotAssigned,
     LocalListSyncRunning,
     NotFound,
+    StorageUnavailable,
     StoreRefused,
     StoreUnavailable,
 )
@@ -69,6 +70,7 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     LocalListSyncRunning: HTTPStatus.CONFLICT,
     MalformedBody: HTTPStatus.BAD_REQUEST,
     NotFound: HTTPStatus.NOT_FOUND,
+    StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
