@@ -14,9 +14,11 @@ from csms.state import (
     certificate_requests,
     certificates,
     charging_profiles,
+    file_grants,
     keys,
     reservations,
     security_events,
+    uploaded_files,
 )
 from csms.state.fence import write_fenced
 from csms.state.link import Argument, Command, Link, Script
@@ -177,12 +179,15 @@ class ChargePoints:
         return bool(self._link.run(_PROMOTE_PROFILE, [key], [profile]))
 
     def delete(self, charge_point_id: str) -> None:
-        """Forget the charge point, its connectors, commands and messages. Its transactions stay:
-        they are accounts, not settings. Raises ChargePointUnknown."""
+        """Forget the charge point, its connectors, commands, messages and uploads. Its transactions
+        stay: they are accounts, not settings. Raises ChargePointUnknown."""
         if not self._link.call("DEL", keys.charge_point(charge_point_id)):
             raise ChargePointUnknown(charge_point_id)
         # What its last connection still has in hand must not bring parts of it back.
         self._link.run(_EXPEL, [keys.live(charge_point_id)], [EXPELLED_S])
+        # Without its grants nothing comes in any more while its uploads are taken out.
+        self._link.call("DEL", *file_grants.keys_of(self._link, charge_point_id))
+        uploaded_files.forget_of(self._link, charge_point_id)
         command_ids = self._link.call("ZRANGE", keys.commands_of(charge_point_id), 0, -1)
         event_ids = self._link.call("ZRANGE", keys.security_events_of(charge_point_id), 0, -1)
         reservation_ids = self._link.call("ZRANGE", keys.reservations_of(charge_point_id), 0, -1)

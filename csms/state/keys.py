@@ -233,6 +233,10 @@ EVENTS = "csms:events"
 USERS = "csms:users"
 API_KEYS = "csms:api-keys"
 SIGNING_KEYS = "csms:signing-keys"
+# One tag for what one script must change together: grants, uploads and what they take.
+UPLOADED_FILES = "csms:uploaded-files:{files}"
+UPLOADED_BYTES = "csms:uploaded-bytes:{files}"
+UNCLAIMED_FILES = "csms:unclaimed-files:{files}"
 SWEEPER = "csms:sweeper"
 READY = "csms:ready"
 REPAIR = "csms:repair"
@@ -256,6 +260,22 @@ def charging_profile_template(name: str) -> str:
 
 def connectors_in(status: str) -> str:
     return f"csms:connectors:{status}"
+
+
+def file_grant(grant_id: str) -> str:
+    return f"csms:file-grant:{{files}}:{grant_id}"
+
+
+def file_grants_of(charge_point_id: str) -> str:
+    return f"csms:file-grants-of:{{files}}:{charge_point_id}"
+
+
+def uploaded_file(upload_id: str) -> str:
+    return f"csms:uploaded-file:{{files}}:{upload_id}"
+
+
+def uploaded_files_of(charge_point_id: str) -> str:
+    return f"csms:uploaded-files-of:{{files}}:{charge_point_id}"
 
 
 def energy_of_day(day: str) -> str:

@@ -11,6 +11,7 @@ from csms.state.charging_profiles import ChargingProfiles
 from csms.state.commands import Commands
 from csms.state.configurations import Configurations
 from csms.state.events import ChangedChargePoints, Events
+from csms.state.file_grants import FileGrants
 from csms.state.id_tags import IdTags
 from csms.state.installed_certificates import InstalledCertificates
 from csms.state.link import Link
@@ -25,6 +26,8 @@ from csms.state.security_events import SecurityEvents
 from csms.state.signing_keys import SigningKeys
 from csms.state.transactions import TransactionIds, Transactions
 from csms.state.transfers import Transfers
+from csms.state.unclaimed_files import UnclaimedFiles
+from csms.state.uploaded_files import UploadedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Stores:
     events: Events
     failed_attempts: FailedAttempts
     changed: ChangedChargePoints
+    file_grants: FileGrants
     id_tags: IdTags
     local_lists: LocalLists
     installed_certificates: InstalledCertificates
@@ -54,6 +58,8 @@ class Stores:
     transactions: Transactions
     transaction_ids: TransactionIds
     transfers: Transfers
+    unclaimed_files: UnclaimedFiles
+    uploaded_files: UploadedFiles
 
     @classmethod
     def behind(cls, link: Link, message_log_length: int) -> "Stores":
@@ -69,6 +75,7 @@ class Stores:
             events=Events(link),
             failed_attempts=FailedAttempts(link),
             changed=ChangedChargePoints(),
+            file_grants=FileGrants(link),
             id_tags=IdTags(link),
             local_lists=LocalLists(link),
             installed_certificates=InstalledCertificates(link),
@@ -83,4 +90,6 @@ class Stores:
             transactions=Transactions(link),
             transaction_ids=TransactionIds(link),
             transfers=Transfers(link),
+            unclaimed_files=UnclaimedFiles(link),
+            uploaded_files=UploadedFiles(link),
         )
