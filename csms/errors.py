@@ -28,6 +28,15 @@ class ChargePointNotConnected(CSMSError):
         self.charge_point_id = charge_point_id
 
 
+class FirmwareLibraryFull(CSMSError):
+    def __init__(self, total_max_bytes: int) -> None:
+        super().__init__(
+            f"The firmware library has no room for this file: it takes {total_max_bytes} bytes in "
+            "all (FIRMWARE_TOTAL_BYTES). Delete firmware that nobody needs."
+        )
+        self.total_max_bytes = total_max_bytes
+
+
 class CommandForbidden(CSMSError):
     """The specification forbids this command now, e.g. RemoteStart while Pending."""
 

@@ -234,6 +234,8 @@ USERS = "csms:users"
 API_KEYS = "csms:api-keys"
 SIGNING_KEYS = "csms:signing-keys"
 # One tag for what one script must change together: grants, uploads and what they take.
+FIRMWARE_IMAGES = "csms:firmware-images:{files}"
+FIRMWARE_BYTES = "csms:firmware-bytes:{files}"
 UPLOADED_FILES = "csms:uploaded-files:{files}"
 UPLOADED_BYTES = "csms:uploaded-bytes:{files}"
 UNCLAIMED_FILES = "csms:unclaimed-files:{files}"
@@ -260,6 +262,10 @@ def charging_profile_template(name: str) -> str:
 
 def connectors_in(status: str) -> str:
     return f"csms:connectors:{status}"
+
+
+def firmware_image(image_id: str) -> str:
+    return f"csms:firmware-image:{{files}}:{image_id}"
 
 
 def file_grant(grant_id: str) -> str:

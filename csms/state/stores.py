@@ -12,6 +12,7 @@ from csms.state.commands import Commands
 from csms.state.configurations import Configurations
 from csms.state.events import ChangedChargePoints, Events
 from csms.state.file_grants import FileGrants
+from csms.state.firmware_images import FirmwareImages
 from csms.state.id_tags import IdTags
 from csms.state.installed_certificates import InstalledCertificates
 from csms.state.link import Link
@@ -44,6 +45,7 @@ class Stores:
     failed_attempts: FailedAttempts
     changed: ChangedChargePoints
     file_grants: FileGrants
+    firmware_images: FirmwareImages
     id_tags: IdTags
     local_lists: LocalLists
     installed_certificates: InstalledCertificates
@@ -76,6 +78,7 @@ class Stores:
             failed_attempts=FailedAttempts(link),
             changed=ChangedChargePoints(),
             file_grants=FileGrants(link),
+            firmware_images=FirmwareImages(link),
             id_tags=IdTags(link),
             local_lists=LocalLists(link),
             installed_certificates=InstalledCertificates(link),
