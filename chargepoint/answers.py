@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from chargepoint.connector import Connector
 from chargepoint.conversation import Answer, Answerer, Payload, Reply
 from chargepoint.errors import CallRefused
 from chargepoint.reservations import Reservation
+from chargepoint.transfers import FileRequest, Signature
 
 if TYPE_CHECKING:
     from chargepoint.charge_point import ChargePoint
@@ -118,6 +118,7 @@ def trigger_message(charge_point: ChargePoint, request: Payload) -> Answer:
     if connector_id is not None and connector_id not in charge_point.connectors:
         return REJECTED
     meant = list(charge_point.connectors) if connector_id is None else [int(connector_id)]
+    transfers = charge_point.transfers
     send: Callable[[], None]
     match request["requestedMessage"]:
         case "BootNotification":
@@ -131,9 +132,9 @@ def trigger_message(charge_point: ChargePoint, request: Payload) -> Answer:
         case "MeterValues":
             send = partial(charge_point.report_meters, [n for n in meant if n], "Trigger")
         case "FirmwareStatusNotification":
-            send = partial(charge_point.report_firmware, charge_point.firmware_status)
+            send = partial(transfers.report_firmware, transfers.firmware_status)
         case "DiagnosticsStatusNotification":
-            send = partial(charge_point.report_diagnostics, charge_point.diagnostics_status)
+            send = partial(transfers.report_diagnostics, transfers.diagnostics_status)
         case _:
             return {"status": "NotImplemented"}
     send()
@@ -146,9 +147,9 @@ def extended_trigger_message(charge_point: ChargePoint, request: Payload) -> Ans
         case "SignChargePointCertificate":
             return Reply(ACCEPTED, then=charge_point.ask_for_certificate)
         case "FirmwareStatusNotification":
-            return Reply(ACCEPTED, then=charge_point.report_signed_firmware)
+            return Reply(ACCEPTED, then=charge_point.transfers.report_signed_firmware)
         case "LogStatusNotification":
-            return Reply(ACCEPTED, then=charge_point.report_log)
+            return Reply(ACCEPTED, then=charge_point.transfers.report_log)
     return trigger_message(charge_point, request)
 
 
@@ -285,61 +286,62 @@ def get_composite_schedule(charge_point: ChargePoint, request: Payload) -> Answe
 
 def update_firmware(charge_point: ChargePoint, request: Payload) -> Answer:
     """The answer is empty; what happens is told in FirmwareStatusNotification."""
-    retrieve_at = instant_of(request["retrieveDate"])
-    wait_s = max(0.0, (retrieve_at - charge_point.clock()).total_seconds())
-    location = str(request["location"])
+    wait_s = _seconds_until(charge_point, request["retrieveDate"])
+    wanted = FileRequest.of(request["location"], request)
 
     def update() -> None:
         gevent.sleep(wait_s)
-        charge_point.update_firmware(location)
+        charge_point.transfers.update_firmware(wanted)
 
     return Reply({}, then=update)
 
 
 def get_diagnostics(charge_point: ChargePoint, request: Payload) -> Answer:
     """A file name, and the upload told in DiagnosticsStatusNotification."""
-    location = str(request["location"])
-    file_name = f"{charge_point.charge_point_id}-{charge_point.clock():%Y%m%d%H%M%S}.log"
-    return Reply({"fileName": file_name}, then=lambda: charge_point.upload_diagnostics(location))
+    transfers = charge_point.transfers
+    wanted = FileRequest.of(request["location"], request)
+    file_name = transfers.file_name(f"{charge_point.clock():%Y%m%d%H%M%S}")
+    then = partial(transfers.upload_diagnostics, wanted, file_name)
+    return Reply({"fileName": file_name}, then=then)
 
 
 def get_log(charge_point: ChargePoint, request: Payload) -> Answer:
     """AcceptedCanceled where another upload ends for this one (white paper, N01)."""
-    running, _ = charge_point.log_upload
+    transfers = charge_point.transfers
+    wanted = FileRequest.of(request["log"]["remoteLocation"], request)
+    file_name = transfers.file_name(request["logType"])
     request_id = int(request["requestId"])
-    charge_point.log_upload = (request_id, "Idle")
+    running, _ = transfers.log_upload
+    transfers.log_upload = (request_id, "Idle")
     answer = {
         "status": "Accepted" if running is None else "AcceptedCanceled",
-        "filename": f"{charge_point.charge_point_id}-{request['logType']}.log",
+        "filename": file_name,
     }
-    return Reply(answer, then=lambda: charge_point.upload_log(request_id))
+    return Reply(answer, then=partial(transfers.upload_log, wanted, request_id, file_name))
 
 
 def signed_update_firmware(charge_point: ChargePoint, request: Payload) -> Answer:
     """InvalidCertificate for what is none; what is no signature shows after the download (white
     paper, L01)."""
-    firmware = request["firmware"]
-    if "BEGIN CERTIFICATE" not in firmware["signingCertificate"]:
+    transfers, firmware = charge_point.transfers, request["firmware"]
+    signature = Signature(str(firmware["signature"]), str(firmware["signingCertificate"]))
+    if "BEGIN CERTIFICATE" not in signature.certificate:
         return {"status": "InvalidCertificate"}
-    running, _ = charge_point.signed_update
+    wait_s = _seconds_until(charge_point, firmware["retrieveDateTime"])
+    wanted = FileRequest.of(firmware["location"], request)
     request_id = int(request["requestId"])
-    charge_point.signed_update = (request_id, "Idle")
-    retrieve_at = instant_of(firmware["retrieveDateTime"])
+    running, _ = transfers.signed_update
+    transfers.signed_update = (request_id, "Idle")
 
     def update() -> None:
-        gevent.sleep(max(0.0, (retrieve_at - charge_point.clock()).total_seconds()))
-        charge_point.update_signed_firmware(
-            str(firmware["location"]), request_id, is_signed=_is_base64(firmware["signature"])
-        )
+        gevent.sleep(wait_s)
+        transfers.update_signed_firmware(wanted, request_id, signature)
 
     return Reply({"status": "Accepted" if running is None else "AcceptedCanceled"}, then=update)
 
 
-def _is_base64(text: str) -> bool:
-    try:
-        return bool(b64decode(text, validate=True))
-    except ValueError:
-        return False
+def _seconds_until(charge_point: ChargePoint, instant: str) -> float:
+    return max(0.0, (instant_of(instant) - charge_point.clock()).total_seconds())
 
 
 def _connector_for_remote_start(

@@ -25,11 +25,13 @@ from chargepoint.certificates import Certificates
 from chargepoint.connector import Connector, Transaction
 from chargepoint.conversation import Answerer, Conversation, Payload
 from chargepoint.errors import CallRefused, NoAnswer
+from chargepoint.files import MovedFile
 from chargepoint.hardware import Hardware
 from chargepoint.known_id_tags import KnownIdTags
 from chargepoint.ledger import Ledger
 from chargepoint.options import Options
 from chargepoint.transaction_queue import TransactionMessage, TransactionQueue
+from chargepoint.transfers import Transfers
 from chargepoint.wire import Link, LinkLost, Refused
 
 STEADY_LINK_S = 10.0  # a link that held this long ends a series of failures
@@ -87,11 +89,7 @@ class ChargePoint(Hardware):
         self.known_id_tags = KnownIdTags(self.configuration, clock)
         self.certificates = Certificates(self.options.key_kind, self.options.hash_algorithm)
         self.firmware_version = self.options.firmware_version
-        self.firmware_status = "Idle"
-        self.diagnostics_status = "Idle"
-        # The request that runs, None while none does, and what was told of it last.
-        self.signed_update: tuple[int | None, str] = (None, "Idle")
-        self.log_upload: tuple[int | None, str] = (None, "Idle")
+        self.transfers = Transfers(self)
         self.registration: str | None = None  # Accepted, Pending, Rejected
         self.refusal: Refused | LinkLost | None = None  # why the last try to connect failed
         self.answers = answers_of(self)
@@ -99,7 +97,7 @@ class ChargePoint(Hardware):
         self.conversation = Conversation(
             charge_point_id, self.answers, now_text=self.now_text, ledger=ledger, say=say
         )
-        self._say = say
+        self.say = say
         self._ssl_context = ssl_context
         self._numbers = itertools.count(1)
         self._notices: deque[Notice] = deque()
@@ -280,35 +278,22 @@ class ChargePoint(Hardware):
             }
             self.notify("StatusNotification", payload, number)
 
-    def report_firmware(self, status: str) -> None:
-        """FirmwareStatusNotification."""
-        self.firmware_status = status
-        self.notify("FirmwareStatusNotification", {"status": status})
-
-    def report_diagnostics(self, status: str) -> None:
-        """DiagnosticsStatusNotification."""
-        self.diagnostics_status = status
-        self.notify("DiagnosticsStatusNotification", {"status": status})
-
-    def report_signed_firmware(self) -> None:
-        """SignedFirmwareStatusNotification, as it stands (white paper, L01)."""
-        self._report_request("SignedFirmwareStatusNotification", self.signed_update)
-
-    def report_log(self) -> None:
-        """LogStatusNotification, as it stands (white paper, N01)."""
-        self._report_request("LogStatusNotification", self.log_upload)
-
-    def _report_request(self, action: str, running: tuple[int | None, str]) -> None:
-        request_id, status = running
-        named = {} if request_id is None else {"requestId": request_id}
-        self.notify(action, {"status": status, **named})
-
     def report_security_event(self, kind: str, tech_info: str = "") -> None:
         """SecurityEventNotification (white paper, A04)."""
         payload = {"type": kind, "timestamp": self.now_text()}
         if tech_info:
             payload["techInfo"] = tech_info
         self.notify("SecurityEventNotification", payload)
+
+    @property
+    def received_firmware(self) -> MovedFile | None:
+        """What it has fetched last, where it moves files."""
+        return self.transfers.received_firmware
+
+    @property
+    def uploaded_file(self) -> MovedFile | None:
+        """What it has left last, where it moves files."""
+        return self.transfers.uploaded_file
 
     @property
     def serial_number(self) -> str:
@@ -354,56 +339,6 @@ class ChargePoint(Hardware):
             if connector.awaited_id_tag == id_tag:
                 self.plug_in(connector.connector_id)
 
-    def update_firmware(self, location: str) -> None:
-        """Pretend: nothing is fetched from `location`, but the version changes to its name."""
-        for status in ("Downloading", "Downloaded", "Installing"):
-            self.report_firmware(status)
-            gevent.sleep(self.options.step_s)
-        self.firmware_version = location.rsplit("/", 1)[-1][:50] or self.firmware_version
-        self.reset("Soft")
-        self.wait_accepted()
-        self.report_firmware("Installed")
-        self.firmware_status = "Idle"
-
-    def update_signed_firmware(self, location: str, request_id: int, *, is_signed: bool) -> None:
-        """Likewise; ends where another request takes over, or for want of a signature."""
-        ready = ("SignatureVerified", "Installing", "InstallRebooting")
-        for status in (
-            "Downloading",
-            "Downloaded",
-            *(ready if is_signed else ["InvalidSignature"]),
-        ):
-            if self.signed_update[0] != request_id:
-                return
-            self.signed_update = (request_id, status)
-            self.report_signed_firmware()
-            gevent.sleep(self.options.step_s)
-        if is_signed:
-            self.firmware_version = location.rsplit("/", 1)[-1][:50] or self.firmware_version
-            self.reset("Soft")
-            self.wait_accepted()
-            self.signed_update = (request_id, "Installed")
-            self.report_signed_firmware()
-        self.report_security_event("FirmwareUpdated" if is_signed else "InvalidFirmwareSignature")
-        self.signed_update = (None, "Idle")
-
-    def upload_log(self, request_id: int) -> None:
-        """Pretend: nothing is uploaded; ends where another request takes over."""
-        for status in ("Uploading", "Uploaded"):
-            if self.log_upload[0] != request_id:
-                return
-            self.log_upload = (request_id, status)
-            self.report_log()
-            gevent.sleep(self.options.step_s)
-        self.log_upload = (None, "Idle")
-
-    def upload_diagnostics(self, _location: str) -> None:
-        """Pretend: nothing is uploaded."""
-        self.report_diagnostics("Uploading")
-        gevent.sleep(self.options.step_s)
-        self.report_diagnostics("Uploaded")
-        self.diagnostics_status = "Idle"
-
     def _restart(self, off_s: float) -> None:
         self.registration = None
         self._accepted.clear()
@@ -436,10 +371,10 @@ class ChargePoint(Hardware):
             link = self._connect()
         except (Refused, LinkLost) as error:
             self.refusal = error
-            self._say(f"! no connection: {error}")
+            self.say(f"! no connection: {error}")
             return 0.0
         self.refusal = None
-        self._say("* connected")
+        self.say("* connected")
         began_s = time.monotonic()
         try:
             self.conversation.lead(link, self._begin)
@@ -448,7 +383,7 @@ class ChargePoint(Hardware):
             self._accepted.clear()
             self._notices.clear()
             self._note_what_is_left()
-        self._say(f"* disconnected ({link.close_code})")
+        self.say(f"* disconnected ({link.close_code})")
         return time.monotonic() - began_s
 
     def _connect(self) -> Link:
@@ -496,7 +431,7 @@ class ChargePoint(Hardware):
             try:
                 pause_s = self._do_next_duty()
             except (LinkLost, NoAnswer, CallRefused) as error:
-                self._say(f"! {error}")
+                self.say(f"! {error}")
                 # The reader must get its turn to find the link gone, or this would spin.
                 gevent.sleep(0.01)
                 pause_s = 0.0

@@ -87,7 +87,7 @@ STANDARD_KEYS: Mapping[str, Key] = {
         "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger",
         readonly=True,
     ),
-    "SupportedFileTransferProtocols": Key("HTTP,HTTPS,FTP", readonly=True),
+    "SupportedFileTransferProtocols": Key("HTTP,HTTPS,FTP,FTPS", readonly=True),
     "TransactionMessageAttempts": Key("3", _integer),
     "TransactionMessageRetryInterval": Key("10", _integer),
     "UnlockConnectorOnEVSideDisconnect": Key("true", _boolean),

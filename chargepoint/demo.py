@@ -178,6 +178,7 @@ def charge_point_of(url: str, number: int, key: str, *, talkative: bool) -> Char
         reconnect_max_s=15.0,
         queue_limit=2_000,
         samples_itself=False,
+        moves_files=True,
     )
     say = line_printer(name) if talkative else say_nothing
     return ChargePoint(url, name, authorization_key=key, options=options, say=say)

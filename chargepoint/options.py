@@ -4,6 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chargepoint.files import UploadMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong with the files of a charge point that moves them."""
+
+    breaks_download_after: int | None = None  # bytes; once in each download
+    corrupts_download: bool = False
+    reports_out_of_order: bool = False  # each second status before the one it follows
+    never_finishes: bool = False  # nothing is heard after the first status
+    file_name: str | None = None  # of its uploads, whatever a name should be
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -34,5 +47,11 @@ class Options:
     samples_itself: bool = False  # MeterValues each MeterValueSampleInterval, unasked
     plug_in_after_remote_start_s: float | None = 0.0  # None: no vehicle comes
     step_s: float = 2.0  # between the steps of a firmware update or an upload
+    moves_files: bool = False  # False: updates and uploads are pretended
+    upload_method: UploadMethod = "PUT"  # over HTTP
+    log_bytes: int = 20_000  # of what it uploads
+    file_ca: str | None = None  # file with the roots of file servers; None: the system's
+    checks_file_servers: bool = True  # False: any certificate will do
+    faults: Faults = Faults()
     off_s: float = 0.0  # how long a reset takes
     configuration: Mapping[str, str] = field(default_factory=dict)

@@ -28,7 +28,6 @@ from csms.errors import (
     StorageUnavailable,
     StoreRefused,
     StoreUnavailable,
-    UploadTooLarge,
 )
 from csms.logs import get_logger
 
@@ -76,7 +75,6 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 
 _PLAIN = {
