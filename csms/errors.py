@@ -119,6 +119,14 @@ class StorageUnavailable(CSMSError):
         self.problem = problem
 
 
+class UploadTooLarge(CSMSError):
+    """max_bytes: what one upload may have."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"A file may have {max_bytes} bytes here.")
+        self.max_bytes = max_bytes
+
+
 class StaleEpoch(CSMSError):
     """A newer connection owns the charge point's state, or it was deleted; this one must end."""
 

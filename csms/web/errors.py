@@ -28,6 +28,7 @@ from csms.errors import (
     StorageUnavailable,
     StoreRefused,
     StoreUnavailable,
+    UploadTooLarge,
 )
 from csms.logs import get_logger
 
@@ -75,6 +76,7 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 
 _PLAIN = {
