@@ -21,6 +21,7 @@ from csms.commands.sealing import Sealer
 from csms.commands.sequels import Sequels
 from csms.commands.signing import Signing
 from csms.commands.transfer_requests import TransferDesk
+from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.errors import ConfigurationError, CSMSError
@@ -30,6 +31,7 @@ from csms.state.checks import check_store
 from csms.state.inbox import Inbox, Note, NoteKind
 from csms.state.link import MultiplexedLink
 from csms.state.stores import Stores
+from csms.storage.choice import storage_of
 from csms.transport.door import Door
 from csms.transport.listeners import Listener, listen
 from csms.transport.prefork import CONFIGURATION_ERROR
@@ -81,6 +83,7 @@ class WebProcess:
         )
         self.jobs_connection = jobs.connect(settings.rq_redis_url)
         self.stores = Stores.behind(self.link, settings.message_log_length)
+        self.storage = storage_of(settings)
         self.waiting = Waiting()
         self.feed = EventFeed()
         sealer = Sealer(settings.credential_pepper)
@@ -93,7 +96,7 @@ class WebProcess:
             self.process_id,
             settings.credential_pepper,
             settings.call_timeout_s,
-            Sequels(self.stores, self.desk, settings),
+            Sequels(self.stores, self.desk, settings, self.storage),
         )
         self.process = Process(self.process_id, self.stores, delivery, settings, self.feed.publish)
         self.tls_files = _tls_files(settings, authority.chain if authority else ())
@@ -164,6 +167,8 @@ class WebProcess:
                 stores=self.stores,
                 accounts=Accounts(self.link, self.settings.credential_pepper),
                 desk=self.desk,
+                storage=self.storage,
+                uploads=UploadDesk(self.stores, self.storage, self.settings.uploads_total_bytes),
                 transfers=TransferDesk(self.stores, self.desk, self.signing),
                 waiting=self.waiting,
                 process_id=self.process_id,

@@ -119,12 +119,46 @@ class StorageUnavailable(CSMSError):
         self.problem = problem
 
 
+class FileGrantUnknown(CSMSError):
+    def __init__(self) -> None:
+        super().__init__("This address, or this user, is for no file.")
+
+
+class FileGrantExpired(CSMSError):
+    def __init__(self) -> None:
+        super().__init__("The time for this file is over; it has to be asked for again.")
+
+
+class FileGrantWithdrawn(CSMSError):
+    def __init__(self) -> None:
+        super().__init__("This file is not wanted any more.")
+
+
+class FileGrantUsed(CSMSError):
+    def __init__(self) -> None:
+        super().__init__("A file was taken here before; another one has to be asked for.")
+
+
 class UploadTooLarge(CSMSError):
     """max_bytes: what one upload may have."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"A file may have {max_bytes} bytes here.")
         self.max_bytes = max_bytes
+
+
+class UploadsFull(CSMSError):
+    """What all uploads may take together is taken (UPLOADS_TOTAL_BYTES)."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no room for uploads now.")
+
+
+class UploadEmpty(CSMSError):
+    """Over FTP a broken connection looks like this."""
+
+    def __init__(self) -> None:
+        super().__init__("The file is empty; nothing was kept, and it may be sent again.")
 
 
 class StaleEpoch(CSMSError):

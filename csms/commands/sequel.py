@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from csms.commands.dispatch import CommandDesk
 from csms.config import Settings
 from csms.state.stores import Stores
+from csms.storage.interface import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,4 +15,5 @@ class Sequel:
     stores: Stores
     desk: CommandDesk
     settings: Settings
+    storage: Storage
     now_ms: int

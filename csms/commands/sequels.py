@@ -13,6 +13,7 @@ from csms.domain.command import shortened
 from csms.errors import CSMSError
 from csms.logs import get_logger
 from csms.state.stores import Stores
+from csms.storage.interface import Storage
 
 log = get_logger(__name__)
 
@@ -28,6 +29,7 @@ class Sequels:
         stores: Stores,
         desk: CommandDesk,
         settings: Settings,
+        storage: Storage,
         *,
         follow_ups: Mapping[str, tuple[FollowUp, ...]] = FOLLOW_UPS,
         after_answers: Mapping[str, tuple[AfterAnswer, ...]] = AFTER_ANSWERS,
@@ -36,12 +38,13 @@ class Sequels:
         self._stores = stores
         self._desk = desk
         self._settings = settings
+        self._storage = storage
         self._follow_ups = follow_ups
         self._after_answers = after_answers
         self._sweeps = sweeps
 
     def _sequel(self, now_ms: int) -> Sequel:
-        return Sequel(self._stores, self._desk, self._settings, now_ms)
+        return Sequel(self._stores, self._desk, self._settings, self._storage, now_ms)
 
     def after_command(
         self, charge_point_id: str, command_id: str, action: str, now_ms: int

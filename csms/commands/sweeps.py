@@ -5,7 +5,14 @@ Each sweep looks at a bounded number of records a time, and what it does may be 
 
 from collections.abc import Callable
 
-from csms.commands import certificate_signing, local_lists, reservations, transfers
+from csms.commands import (
+    certificate_signing,
+    local_lists,
+    reservations,
+    stored_files,
+    transfers,
+    uploads,
+)
 from csms.commands.sequel import Sequel
 
 Sweep = Callable[[Sequel], None]
@@ -16,4 +23,7 @@ SWEEPS: tuple[Sweep, ...] = (
     local_lists.sweep_watched,
     reservations.sweep,
     transfers.sweep,
+    uploads.sweep,
+    stored_files.sweep_unclaimed,
+    stored_files.sweep_unfinished,
 )

@@ -1,8 +1,25 @@
 """Files that are kept here: firmware for charge points, and what charge points have uploaded."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 
 FILE_NAME_MAX = 255
+_UNSAFE = re.compile(r"[^\w .()+,=@-]")
+
+
+def as_file_name(text: str) -> str:
+    """What somebody calls a file, as text that can be kept and shown: no control characters, none
+    that turn the direction of writing, and FILE_NAME_MAX at most."""
+    shown = (character for character in text if not unicodedata.category(character).startswith("C"))
+    return "".join(shown).strip()[:FILE_NAME_MAX]
+
+
+def download_name(file_name: str, otherwise: str) -> str:
+    """A name under which a file may be saved anywhere: no directory, nothing hidden, no surprise
+    for a shell. otherwise: where nothing of it remains."""
+    safe = _UNSAFE.sub("_", as_file_name(file_name)).lstrip(". -")
+    return safe or otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,10 @@ from csms.state.link import Link
 AT_ONCE_MS = 0
 
 
+# To look through the whole storage is dear.
+LOOK_EVERY_S = 3_600
+
+
 class UnclaimedFiles:
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -28,3 +32,9 @@ class UnclaimedFiles:
             "ZRANGEBYSCORE", keys.UNCLAIMED_FILES, "-inf", f"({before_ms}", "LIMIT", 0, limit
         )
         return found
+
+    def look_for_unfinished(self) -> bool:
+        """Whether it is time to look through the storage for what is half-written; True once in
+        LOOK_EVERY_S, in one process."""
+        noted = self._link.call("SET", keys.UNFINISHED_FILES, 1, "NX", "EX", LOOK_EVERY_S)
+        return noted is not None

@@ -210,7 +210,7 @@ def enter_chain(given: WebParts, request_id: str, chain: str, entered_by: str) -
 
     Raises NotFound, FieldError, CertificateRequestClosed, ChargePointUnknown.
     """
-    sequel = Sequel(given.stores, given.desk, given.settings, clock.now_ms())
+    sequel = Sequel(given.stores, given.desk, given.settings, given.storage, clock.now_ms())
     kept = given.stores.certificate_requests.get(request_id)
     signed = certificate_signing.take_chain(kept, chain, entered_by, sequel)
     certificate_signing.deliver(signed, sequel)

@@ -20,6 +20,10 @@ from csms.errors import (
     CommandForbidden,
     CSMSError,
     FieldError,
+    FileGrantExpired,
+    FileGrantUnknown,
+    FileGrantUsed,
+    FileGrantWithdrawn,
     FirmwareLibraryFull,
     IdempotencyConflict,
     LocalListNotAssigned,
@@ -28,6 +32,8 @@ from csms.errors import (
     StorageUnavailable,
     StoreRefused,
     StoreUnavailable,
+    UploadEmpty,
+    UploadsFull,
     UploadTooLarge,
 )
 from csms.logs import get_logger
@@ -67,6 +73,10 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     CommandForbidden: HTTPStatus.CONFLICT,
     FieldError: HTTPStatus.UNPROCESSABLE_ENTITY,
     FirmwareLibraryFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    FileGrantExpired: HTTPStatus.GONE,
+    FileGrantUnknown: HTTPStatus.NOT_FOUND,
+    FileGrantUsed: HTTPStatus.FORBIDDEN,
+    FileGrantWithdrawn: HTTPStatus.GONE,
     IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     LocalListNotAssigned: HTTPStatus.CONFLICT,
@@ -76,7 +86,9 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    UploadEmpty: HTTPStatus.BAD_REQUEST,
     UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UploadsFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 
 _PLAIN = {

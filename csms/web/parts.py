@@ -8,11 +8,13 @@ from flask import current_app
 
 from csms.commands.dispatch import CommandDesk
 from csms.commands.transfer_requests import TransferDesk
+from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.domain.server_certificates import ServerCertificate
 from csms.state.accounts import Accounts
 from csms.state.stores import Stores
+from csms.storage.interface import Storage
 from csms.web.feed import EventFeed
 
 EXTENSION = "csms"
@@ -31,6 +33,8 @@ class WebParts:
     stores: Stores
     accounts: Accounts
     desk: CommandDesk
+    storage: Storage
+    uploads: UploadDesk
     transfers: TransferDesk
     waiting: Waiting
     process_id: str

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from cast import CP001, NOON_MS, PEPPER, SETTINGS, Line, enter_the_cast
+from memory_storage import MemoryStorage
 
 from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.delivery import Delivery
@@ -40,7 +41,7 @@ class Socket:
             process_id,
             PEPPER,
             TIMEOUT_S,
-            Sequels(stores, new_desk(stores), SETTINGS),
+            Sequels(stores, new_desk(stores), SETTINGS, MemoryStorage()),
         )
         stores.presences.renew(process_id)
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from cast import HOUR_MS, NOON_MS, SECOND_MS
+from memory_storage import NO_FILES
 from signing_cast import CHARGE_POINT_KEYS, EC_ROOT, ROOT, csr, leaf, settings
 from structlog.testing import capture_logs
 
@@ -28,7 +29,7 @@ class Story:
         socket.line.settings = given
 
     def sequel(self, now_ms=NOON_MS):
-        return Sequel(self.stores, self.desk.requests, self.settings, now_ms)
+        return Sequel(self.stores, self.desk.requests, self.settings, NO_FILES, now_ms)
 
     def ask(self, text=None, now_ms=NOON_MS):
         """SignCertificate and its answer, without what follows."""
@@ -195,7 +196,11 @@ def test_a_crash_between_signing_and_sending_sends_one_certificate(story, queues
     story.ask()
     request_id = story.request.request_id
     dying = Sequel(
-        story.stores, DyingDesk(story.desk.requests, queues=queues), story.settings, NOON_MS
+        story.stores,
+        DyingDesk(story.desk.requests, queues=queues),
+        story.settings,
+        NO_FILES,
+        NOON_MS,
     )
     with pytest.raises(Crash):
         process(request_id, dying)
@@ -216,7 +221,11 @@ def test_a_crash_between_signing_and_sending_sends_one_certificate(story, queues
 def test_an_answer_that_is_quicker_than_the_note_that_it_was_sent_counts(story):
     story.ask()
     dying = Sequel(
-        story.stores, DyingDesk(story.desk.requests, queues=True), story.settings, NOON_MS
+        story.stores,
+        DyingDesk(story.desk.requests, queues=True),
+        story.settings,
+        NO_FILES,
+        NOON_MS,
     )
     with pytest.raises(Crash):
         process(story.request.request_id, dying)
@@ -247,7 +256,7 @@ def test_a_request_that_fails_each_time_is_given_up(story):
         with pytest.raises(Crash):
             process(
                 request_id,
-                Sequel(story.stores, dying, story.settings, NOON_MS + attempt * CLAIM_MS),
+                Sequel(story.stores, dying, story.settings, NO_FILES, NOON_MS + attempt * CLAIM_MS),
             )
 
     sweep(story.sequel(NOON_MS + CLAIMS_MAX * CLAIM_MS))

@@ -2,6 +2,7 @@
 
 import pytest
 from cast import DAY_MS, HOUR_MS, NOON_MS, SECOND_MS, instant
+from memory_storage import NO_FILES
 
 from csms.commands import charging_profiles
 from csms.commands.after_answers import AFTER_ANSWERS
@@ -83,7 +84,7 @@ class Around:
         self.follow("StopTransaction")
 
     def follow(self, action):
-        sequel = Sequel(self.desk.stores, self.desk.requests, None, self.now_ms)
+        sequel = Sequel(self.desk.stores, self.desk.requests, None, NO_FILES, self.now_ms)
         for after in AFTER_ANSWERS[action]:
             after("CP001", {}, {}, sequel)
 
@@ -201,7 +202,7 @@ def test_a_follow_up_done_again_changes_nothing(around):
     around.set(number=1)
     around.set(number=2)
     first, second = around.records()
-    sequel = Sequel(around.desk.stores, around.desk.requests, None, NOON_MS + DAY_MS)
+    sequel = Sequel(around.desk.stores, around.desk.requests, None, NO_FILES, NOON_MS + DAY_MS)
 
     for record in (first, second):
         command = around.desk.stores.commands.get(record.command_id)
@@ -279,7 +280,7 @@ def test_a_clear_done_again_spares_what_came_later(around):
     ]
 
     charging_profiles.after_clearing(
-        clear, Sequel(stores, around.desk.requests, None, around.now_ms)
+        clear, Sequel(stores, around.desk.requests, None, NO_FILES, around.now_ms)
     )
 
     assert around.states() == {1: "cleared", 2: "installed"}
@@ -301,7 +302,7 @@ def test_a_clear_takes_what_was_sent_before_it_and_not_followed_up(around):
 
     charging_profiles.after_clearing(
         stores.commands.get(clear.command_id),
-        Sequel(stores, around.desk.requests, None, later),
+        Sequel(stores, around.desk.requests, None, NO_FILES, later),
     )
 
     assert around.states() == {1: "cleared"}

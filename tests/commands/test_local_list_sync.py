@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from cast import CP001, HOUR_MS, MINUTE_MS, NOON_MS, SECOND_MS, SETTINGS
+from memory_storage import NO_FILES
 
 from csms.commands import local_lists
 from csms.commands.local_lists import SYSTEM, SyncRequest
@@ -49,7 +50,7 @@ class Lists:
 
     @property
     def sequel(self):
-        return Sequel(self.stores, self.desk.requests, SETTINGS, self.now_ms)
+        return Sequel(self.stores, self.desk.requests, SETTINGS, NO_FILES, self.now_ms)
 
     @property
     def record(self):

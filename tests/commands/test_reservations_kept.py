@@ -13,6 +13,7 @@ from cast import (
     SETTINGS,
     instant,
 )
+from memory_storage import NO_FILES
 
 from csms.commands import reservations
 from csms.commands.sequel import Sequel
@@ -65,7 +66,7 @@ class Books:
         return found.state.value, found.reason
 
     def sweep(self, now_ms):
-        reservations.sweep(Sequel(self.stores, self.desk.requests, SETTINGS, now_ms))
+        reservations.sweep(Sequel(self.stores, self.desk.requests, SETTINGS, NO_FILES, now_ms))
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_an_answer_told_again_after_the_use_does_not_bring_it_back(books):
     books.socket.line.start(reservationId=5)
     assert books.look().state == "used"
 
-    sequels = Sequels(books.stores, books.desk.requests, SETTINGS)
+    sequels = Sequels(books.stores, books.desk.requests, SETTINGS, NO_FILES)
     sequels.after_command("CP001", command.command_id, "ReserveNow", NOON_MS)
     assert books.look().state == "used"
 
@@ -310,7 +311,7 @@ def test_one_whose_answer_was_not_followed_up_is_found_too(books):
     object.__setattr__(
         books.socket.delivery,
         "sequels",
-        Sequels(books.stores, books.desk.requests, SETTINGS, follow_ups={}),
+        Sequels(books.stores, books.desk.requests, SETTINGS, NO_FILES, follow_ups={}),
     )
     books.socket.answer(call, {"status": "Accepted"})
     assert books.look().state == "requested"

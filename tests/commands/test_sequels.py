@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from cast import CP001, NOON_MS, SECOND_MS, SETTINGS
 from gevent import GreenletExit
+from memory_storage import NO_FILES
 
 from csms.commands.delivery import GRACE_MS
 from csms.commands.sequels import TRY_AGAIN_MS, Sequels
@@ -31,7 +32,7 @@ class Recorder:
 
 
 def sequels(desk, **tables):
-    return Sequels(desk.stores, desk.requests, SETTINGS, **tables)
+    return Sequels(desk.stores, desk.requests, SETTINGS, NO_FILES, **tables)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 from cast import CP001, DAY_MS, MINUTE_MS, NOON, NOON_MS, SECOND_MS, SETTINGS, instant
 from cryptography.hazmat.primitives.asymmetric import ec
+from memory_storage import NO_FILES
 
 from csms.commands import transfers
 from csms.commands.sequel import Sequel
@@ -823,7 +824,7 @@ def test_a_request_that_was_noted_and_never_queued_is_unsent(stores, desk, socke
     stores.link.call("DEL", keys.command("CP001", asked.command_id))
 
     def swept(now_ms):
-        transfers.sweep(Sequel(stores, desk.requests, SETTINGS, now_ms))
+        transfers.sweep(Sequel(stores, desk.requests, SETTINGS, NO_FILES, now_ms))
         return stores.transfers.find("CP001", asked.command_id)
 
     assert swept(NOON_MS + LOOK_MS - 1).state == "requested"
@@ -840,7 +841,7 @@ def test_one_that_a_later_one_took_over_from_was_unsent_all_the_same(stores, des
     socket.answer(socket.next(), ANSWERS["GetDiagnostics"])
     assert stores.transfers.find("CP001", asked.command_id).state == "superseded"
 
-    transfers.sweep(Sequel(stores, desk.requests, SETTINGS, NOON_MS + LOOK_MS))
+    transfers.sweep(Sequel(stores, desk.requests, SETTINGS, NO_FILES, NOON_MS + LOOK_MS))
 
     assert stores.transfers.find("CP001", asked.command_id).state == "unsent"
 
@@ -850,7 +851,7 @@ def test_those_on_their_way_or_no_longer_kept_are_left_alone(stores, desk, socke
     gone = desk.queue("GetDiagnostics", payload("GetDiagnostics"))
     stores.link.call("DEL", keys.transfer("CP001", gone.command_id))
 
-    transfers.sweep(Sequel(stores, desk.requests, SETTINGS, NOON_MS + LOOK_MS))
+    transfers.sweep(Sequel(stores, desk.requests, SETTINGS, NO_FILES, NOON_MS + LOOK_MS))
 
     assert stores.transfers.find("CP001", asked.command_id).state == "requested"
     assert stores.transfers.find("CP001", gone.command_id) is None

@@ -14,6 +14,7 @@ import gevent.queue
 import orjson
 from cast import ALICE, BOB, CP001, PEPPER, SECOND_MS
 from cutting import CutLink, Died, Way
+from memory_storage import MemoryStorage
 from truthful import Truthful
 
 from csms import clock
@@ -84,14 +85,14 @@ class OneProcess:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, link, settings):
+    def __init__(self, link, settings, storage):
         self.link = CutLink(link)
         self.stores = Stores.behind(self.link, message_log_length=50)
         self.settings = settings
         self.process_id = f"web-{next(self._numbers)}"
         sealer = Sealer(PEPPER)
         self.desk = CommandDesk(self.stores, sealer, DEADLINE_S, BEFORE_QUEUEING)
-        self.sequels = Sequels(self.stores, self.desk, settings)
+        self.sequels = Sequels(self.stores, self.desk, settings, storage)
         delivery = Delivery(
             self.stores, sealer, Waiting(), self.process_id, PEPPER, CALL_TIMEOUT_S, self.sequels
         )
@@ -128,6 +129,7 @@ class World:
         link.call("FLUSHDB")
         self._link = link
         self.settings = settings
+        self.storage = MemoryStorage()
         self.books = Stores.behind(link, message_log_length=50)
         self.books.charge_points.create(CP001)
         for tag in (ALICE, BOB):
@@ -166,7 +168,7 @@ class World:
     # -- processes
 
     def _new_process(self):
-        process = OneProcess(self._link, self.settings)
+        process = OneProcess(self._link, self.settings, self.storage)
         self._processes.append(process)
         return process
 

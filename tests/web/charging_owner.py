@@ -30,7 +30,7 @@ class Owner:
             parts.process_id,
             PEPPER,
             60,
-            Sequels(parts.stores, parts.desk, SETTINGS),
+            Sequels(parts.stores, parts.desk, SETTINGS, parts.storage),
         )
 
     def answer_next(self, answer=ACCEPTED):

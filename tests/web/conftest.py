@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from cast import ENVIRONMENT, PEPPER, enter_the_cast
+from memory_storage import MemoryStorage
 from visitors import BOOTSTRAP_KEY, PASSWORD, PROCESS_ID, Browser, program
 
 from csms import clock
@@ -12,6 +13,7 @@ from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
 from csms.commands.signing import Signing
 from csms.commands.transfer_requests import TransferDesk
+from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.state.accounts import Accounts, User
@@ -41,13 +43,17 @@ def parts_around(store_url):
     def make(stores, **environ):
         around = Around()
         desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING)
+        storage = MemoryStorage()
+        settings = Settings.from_env(
+            {**ENVIRONMENT, "REDIS_URL": store_url, "CSMS_API_KEY": BOOTSTRAP_KEY, **environ}
+        )
         around.parts = WebParts(
-            settings=Settings.from_env(
-                {**ENVIRONMENT, "REDIS_URL": store_url, "CSMS_API_KEY": BOOTSTRAP_KEY, **environ}
-            ),
+            settings=settings,
             stores=stores,
             accounts=Accounts(stores.link, PEPPER),
             desk=desk,
+            storage=storage,
+            uploads=UploadDesk(stores, storage, settings.uploads_total_bytes),
             transfers=TransferDesk(
                 stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work())
             ),

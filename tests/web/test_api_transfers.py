@@ -78,7 +78,7 @@ def refused(stores, around):
     def refuse(transfer_id):
         settle(stores, transfer_id, error=CommandError("NotSupported", "", {}))
         parts = around.parts
-        sequel = Sequel(stores, parts.desk, parts.settings, clock.now_ms())
+        sequel = Sequel(stores, parts.desk, parts.settings, parts.storage, clock.now_ms())
         after_command(stores.commands.get(transfer_id), sequel)
 
     return refuse

@@ -28,7 +28,7 @@ class Owner(threading.Thread):
 
     def run(self):
         stores = self.parts.stores
-        sequels = Sequels(stores, self.parts.desk, self.parts.settings)
+        sequels = Sequels(stores, self.parts.desk, self.parts.settings, self.parts.storage)
         deadline = time.monotonic() + 30
         for answer in self.answers:
             taken = None
