@@ -87,7 +87,13 @@ class WebProcess:
         self.waiting = Waiting()
         self.feed = EventFeed()
         sealer = Sealer(settings.credential_pepper)
-        self.desk = CommandDesk(self.stores, sealer, settings.command_deadline_s, BEFORE_QUEUEING)
+        self.desk = CommandDesk(
+            self.stores,
+            sealer,
+            settings.command_deadline_s,
+            BEFORE_QUEUEING,
+            settings.allowed_file_hosts,
+        )
         self.signing = Signing(self.stores, sealer, _in_a_thread)
         delivery = Delivery(
             self.stores,

@@ -5,7 +5,7 @@ Any process may do this; the one that holds the charge point's socket sends it (
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ class CommandDesk:
     """default_deadline_s: how long a command for a connected charge point may wait its turn.
 
     before_queueing: the table of before_queueing.py; given, since its entries know this class.
+    file_hosts: where charge points may be sent for files; empty: anywhere.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class CommandDesk:
         sealer: Sealer,
         default_deadline_s: int,
         before_queueing: Mapping[str, tuple[BeforeQueueing, ...]],
+        file_hosts: Collection[str],
     ) -> None:
         self._stores = stores
         self._sealer = sealer
         self._default_deadline_s = default_deadline_s
         self._before_queueing = before_queueing
+        self._file_hosts = file_hosts
 
     def queue(self, request: CommandRequest, now_ms: int) -> Command:
         """The command as recorded; the earlier one where the Idempotency-Key recognises it.
@@ -81,7 +84,7 @@ class CommandDesk:
         record = stores.charge_points.get(request.charge_point_id)
         operation(request.action)
         configuration = stores.configurations.find(request.charge_point_id)
-        circumstances = Circumstances(record, configuration, now_ms)
+        circumstances = Circumstances(record, configuration, now_ms, self._file_hosts)
         check_payload(request.action, request.payload, circumstances)
         if request.command_id:
             known = stores.commands.find(request.charge_point_id, request.command_id)

@@ -449,6 +449,15 @@ def test_a_charge_point_can_t_go_there(location):
     assert location_problem(location).startswith("must ")
 
 
+def test_where_hosts_are_listed_a_charge_point_can_go_to_them_only():
+    hosts = ("files.example",)
+
+    assert location_problem("https://files.example/fw.bin", hosts) is None
+    assert "FILE_HOSTS" in location_problem("https://host/fw.bin", hosts)
+    with pytest.raises(FieldError, match=r"payload\.location: .*FILE_HOSTS"):
+        check_transfer("UpdateFirmware", PAYLOADS["UpdateFirmware"], ("other.example",))
+
+
 @pytest.mark.parametrize(
     ("supported", "warned"),
     [
