@@ -175,7 +175,7 @@ class WebProcess:
                 desk=self.desk,
                 storage=self.storage,
                 uploads=UploadDesk(self.stores, self.storage, self.settings.uploads_total_bytes),
-                transfers=TransferDesk(self.stores, self.desk, self.signing),
+                transfers=TransferDesk(self.stores, self.desk, self.signing, self.settings),
                 waiting=self.waiting,
                 process_id=self.process_id,
                 feed=self.feed,

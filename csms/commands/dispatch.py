@@ -15,6 +15,7 @@ from csms.commands.requests import Circumstances, arranged, check_payload, opera
 from csms.commands.sealing import Sealer
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
 from csms.domain.command import Command
+from csms.domain.file_grant import FileGrant
 from csms.domain.secrets import mask_payload
 from csms.errors import ChargePointNotConnected, CommandForbidden
 from csms.logs import get_logger
@@ -39,6 +40,7 @@ class CommandRequest:
     own making; None: the payload.
     command_id: chosen by the caller, of 32 hexadecimal digits; a second request with the same one
     gets the command of the first, for as long as that is kept. "": a new one.
+    grant: what the charge point needs to get at the file that it is sent for; made just before.
     """
 
     charge_point_id: str
@@ -51,6 +53,7 @@ class CommandRequest:
     unsolicited: bool = False
     idempotent_as: Any = None
     command_id: str = ""
+    grant: FileGrant | None = None
 
 
 class CommandDesk:
@@ -120,6 +123,9 @@ class CommandDesk:
         )
         for note in self._before_queueing.get(request.action, ()):
             note(command, stores)
+        if request.grant is not None:
+            # Where nothing is queued after all, the sweep of transfers withdraws it.
+            stores.file_grants.grant(request.grant)
         queued = stores.commands.queue(command, idempotency)
         if owner:
             inbox.send(stores.link, owner, Note(NoteKind.WAKE, request.charge_point_id))

@@ -273,6 +273,12 @@ class Transfer:
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
 
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the file is or will be kept here: the addresses of grants hold their id, and
+        nobody knows that of a transfer before."""
+        return self.transfer_id in self.location
+
     def as_of(self, now_ms: int) -> "Transfer":
         """Itself; unsent where its command must have come to an end long ago, and has not: the
         process died before it could queue it."""

@@ -134,6 +134,14 @@ def test_a_request_becomes_a_record(action):
     assert transfer.steps == []
 
 
+def test_the_address_of_a_file_that_is_kept_here_holds_the_id_of_its_transfer():
+    elsewhere = transfer_of(command("GetDiagnostics"))
+    here = replace(elsewhere, location="ftp://command-1:****@files.example/")
+
+    assert not elsewhere.is_hosted
+    assert here.is_hosted
+
+
 def test_what_a_request_leaves_out_is_not_known():
     asked = replace(command("GetDiagnostics"), payload={"location": LOCATION})
 

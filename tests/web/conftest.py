@@ -55,7 +55,7 @@ def parts_around(store_url):
             storage=storage,
             uploads=UploadDesk(stores, storage, settings.uploads_total_bytes),
             transfers=TransferDesk(
-                stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work())
+                stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work()), settings
             ),
             waiting=Waiting(),
             process_id=PROCESS_ID,
