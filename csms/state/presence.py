@@ -237,6 +237,10 @@ class Presences:
         """Whether this process does the sweeping for the next lease_ms."""
         return bool(self._link.run(_LEASE, [keys.SWEEPER], [process_id, lease_ms]))
 
+    def return_sweeper_lease(self, process_id: str) -> None:
+        """Let others have it at once."""
+        self._link.run(_RETURN_LEASE, [keys.SWEEPER], [process_id])
+
 
 _LEASE = Script(
     "take-lease",
@@ -246,5 +250,13 @@ _LEASE = Script(
     if holder and holder ~= ARGV[1] then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
     return 1
+    """,
+)
+_RETURN_LEASE = Script(
+    "return-lease",
+    """
+    -- KEYS[1] lease; ARGV: who. Another's is left alone.
+    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+    return 0
     """,
 )

@@ -11,9 +11,9 @@ from gevent.pool import Group
 from csms import metrics
 from csms.clock import now_ms
 from csms.commands.delivery import Delivery
+from csms.commands.sweeper import Sweeper
 from csms.config import Settings, host_name
 from csms.domain.charge_point import ChargePoint
-from csms.domain.command import CommandState
 from csms.errors import CSMSError
 from csms.handlers.context import OwnedChargePoint
 from csms.logs import bind_contextvars, clear_contextvars, get_logger
@@ -32,8 +32,7 @@ PUBLISH_S = 0.3
 TICK_S = 1.0
 SEEN_S = 5.0
 SWEEP_S = 2.0
-SWEEPER_LEASE_MS = 10_000
-PER_SWEEP_MAX = 500
+WAITING_OUTBOXES_MAX = 500
 # Charge points whose messages are written before others get their turn.
 LOGS_PER_TURN = 100
 TRY_AGAIN_LATER = 1013
@@ -62,6 +61,7 @@ class Process:
         self.process_id = process_id
         self._stores = stores
         self._delivery = delivery
+        self._sweeper = Sweeper(delivery)
         self._settings = settings
         self._on_events = on_events
         self._connections: dict[str, ChargePointConnection] = {}
@@ -298,39 +298,13 @@ class Process:
 
     def _look_for_commands(self) -> None:
         """Wake-ups can be lost; the outboxes can't."""
-        for charge_point_id in self._stores.commands.waiting_outboxes(PER_SWEEP_MAX):
+        for charge_point_id in self._stores.commands.waiting_outboxes(WAITING_OUTBOXES_MAX):
             connection = self._connections.get(charge_point_id)
             if connection is not None:
                 connection.wake()
 
     def _sweep(self) -> None:
-        """What one process does for all: the dead, and commands nobody settled."""
-        if not self._stores.presences.take_sweeper_lease(self.process_id, SWEEPER_LEASE_MS):
-            return
-        at_ms = now_ms()
-        for charge_point_id in self._stores.presences.bury_the_dead(at_ms):
-            log.warning("charge point lost with its process", charge_point_id=charge_point_id)
-            self._stores.changed.add(charge_point_id)
-        for command_id in self._stores.commands.due(at_ms, PER_SWEEP_MAX):
-            self._settle_overdue(command_id, at_ms)
-        self._delivery.sequels.sweep(at_ms)
-        self._stores.commands.trim()
-        self._stores.refusals.trim(at_ms)
-        self._stores.security_events.trim(at_ms)
-
-    def _settle_overdue(self, command_id: str, at_ms: int) -> None:
-        commands = self._stores.commands
-        owner = commands.owner(command_id)
-        command = commands.find(owner, command_id) if owner else None
-        if command is None or owner is None:
-            commands.no_longer_due(command_id)
-        elif command.state is CommandState.QUEUED:
-            self._delivery.settle_undelivered(owner, command_id, at_ms)
-            commands.forget_empty_outbox(owner)
-        elif command.state is CommandState.SENT:
-            self._delivery.settle_left_behind(owner, command_id, at_ms)
-        else:
-            self._delivery.settle_again(owner, command, at_ms)
+        self._sweeper.sweep(now_ms())
 
 
 def _reason(ws: WebSocket, *, draining: bool) -> str:
