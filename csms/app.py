@@ -25,6 +25,7 @@ from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.errors import ConfigurationError, CSMSError
+from csms.job_lists import JobLists
 from csms.state import inbox
 from csms.state.accounts import Accounts
 from csms.state.checks import check_store
@@ -81,19 +82,13 @@ class WebProcess:
             blocking=True,
             name=f"{self.process_id}-reader",
         )
-        self.jobs_connection = jobs.connect(settings.rq_redis_url)
+        self.job_lists = JobLists(jobs.connect(settings.rq_redis_url, jobs.LINK_TIMEOUT_S))
         self.stores = Stores.behind(self.link, settings.message_log_length)
         self.storage = storage_of(settings)
         self.waiting = Waiting()
         self.feed = EventFeed()
         sealer = Sealer(settings.credential_pepper)
-        self.desk = CommandDesk(
-            self.stores,
-            sealer,
-            settings.command_deadline_s,
-            BEFORE_QUEUEING,
-            settings.allowed_file_hosts,
-        )
+        self.desk = CommandDesk(self.stores, sealer, settings.command_deadline_s, BEFORE_QUEUEING)
         self.signing = Signing(self.stores, sealer, _in_a_thread)
         delivery = Delivery(
             self.stores,
@@ -175,7 +170,7 @@ class WebProcess:
                 desk=self.desk,
                 storage=self.storage,
                 uploads=UploadDesk(self.stores, self.storage, self.settings.uploads_total_bytes),
-                transfers=TransferDesk(self.stores, self.desk, self.signing, self.settings),
+                transfers=TransferDesk(self.stores, self.desk, self.signing),
                 waiting=self.waiting,
                 process_id=self.process_id,
                 feed=self.feed,
@@ -185,7 +180,7 @@ class WebProcess:
                     lambda: _verify(hasher, stored, password)
                 ),
                 evict=self._evict,
-                job_counts=lambda: jobs.counts(self.jobs_connection),
+                jobs=self.job_lists,
                 server_certificates=lambda: (
                     self.tls_files.certificates if self.tls_files is not None else ()
                 ),

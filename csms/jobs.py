@@ -1,39 +1,79 @@
-"""The queues of the workers and what is put into them; RQ wakes, the records are the truth."""
+"""The queues of the workers, and the one place where jobs are put into them; RQ wakes, the records
+are the truth.
+
+So whoever puts a job off or loses it loses nothing but time, and what asks for one never fails.
+"""
 
 import hashlib
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
 
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
-from rq import Queue
-from rq.exceptions import DuplicateJobError
+from redis.retry import Retry as LinkRetry
+from rq import Queue, Retry
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from csms.errors import StoreUnavailable
 from csms.logs import get_logger
 
 log = get_logger(__name__)
 
-DEFAULT: Final = "default"
 TIMERS: Final = "timers"
+FIRMWARE: Final = "firmware"
+DIAGNOSTICS: Final = "diagnostics"
+DEFAULT: Final = "default"
 # In the order in which a worker empties them.
-QUEUES: Final = (TIMERS, "firmware", "diagnostics", DEFAULT)
-HOUSEKEEPING: Final = "workers.housekeeping.run"
-HOUSEKEEPING_TIMEOUT_S: Final = 300
-FAILURE_KEPT_S: Final = 60
+QUEUES: Final = (TIMERS, FIRMWARE, DIAGNOSTICS, DEFAULT)
+_CAMPAIGN_QUEUES: Final = {"firmware": FIRMWARE, "logs": DIAGNOSTICS}
+
+SWEEP: Final = "workers.timers.sweep"
+DO_DUTY: Final = "workers.housekeeping.run"
 EXPIRE_RESERVATION: Final = "workers.reservations.expire"
-TIMER_TIMEOUT_S: Final = 30
+ADVANCE_CAMPAIGN: Final = "workers.campaigns.advance"
+# What a worker runs; a job that names anything else is refused.
+FUNCTIONS: Final = frozenset({SWEEP, DO_DUTY, EXPIRE_RESERVATION, ADVANCE_CAMPAIGN})
+
+# A job that failed is tried again after so many seconds, as often as there are.
+RETRY_AFTER_S: Final = (5, 30)
+FAILURES_KEPT_S: Final = 7 * 86_400
+# What recurs is begun anew so long after it failed for good.
+AGAIN_AFTER_FAILURE: Final = timedelta(minutes=5)
+# A job that stands nowhere for so long was lost by a worker that was killed between two steps.
+LOST_AFTER_MS: Final = 10_000
+LOST_KEPT_MS: Final = 120_000
 # A charge point's socket waits for it: a server that hangs may cost it no more.
-TIMER_LINK_TIMEOUT_S: Final = 1.0
+LINK_TIMEOUT_S: Final = 1.0
 
 
-def connect(url: str) -> "Redis":
-    """A client for RQ: it never sends a command twice by itself."""
-    return Redis.from_url(url, retry=Retry(NoBackoff(), 0))
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A job; job_id is that of the work: however often it is asked for, it stands there once.
+
+    again_after: how long after it has failed for good it is put there anew when it is asked for;
+    None where only a person may say so.
+    """
+
+    queue: str
+    function: str
+    arguments: tuple[str | int, ...]
+    job_id: str
+    timeout_s: int
+    again_after: timedelta | None = None
+    retry_after_s: tuple[int, ...] = RETRY_AFTER_S
+
+
+def connect(url: str, timeout_s: float | None = None) -> "Redis":
+    """A client for RQ: it never sends a command twice by itself. timeout_s: None is redis-py's."""
+    timeouts = {} if timeout_s is None else dict.fromkeys(_TIMEOUTS, timeout_s)
+    return Redis.from_url(url, retry=LinkRetry(NoBackoff(), 0), **timeouts)
+
+
+_TIMEOUTS: Final = ("socket_timeout", "socket_connect_timeout")
 
 
 def queue(name: str, connection: "Redis") -> Queue:
@@ -41,75 +81,147 @@ def queue(name: str, connection: "Redis") -> Queue:
     return Queue(name, connection=connection, serializer=JSONSerializer)
 
 
-def counts(connection: "Redis") -> dict[tuple[str, str], int]:
-    """How many jobs there are by (queue, state): queued, started, scheduled, failed.
-
-    Raises StoreUnavailable.
-    """
-    found: dict[tuple[str, str], int] = {}
-    try:
-        for name in QUEUES:
-            jobs = queue(name, connection)
-            found[name, "queued"] = jobs.count
-            found[name, "started"] = jobs.started_job_registry.count
-            found[name, "scheduled"] = jobs.scheduled_job_registry.count
-            found[name, "failed"] = jobs.failed_job_registry.count
-    except RedisError as error:
-        raise StoreUnavailable(str(error)) from None
-    return found
+def enqueue_sweep(url: str) -> None:
+    """Have a worker look for what is due."""
+    job = Wanted(TIMERS, SWEEP, (), "sweep", 60, AGAIN_AFTER_FAILURE)
+    _ask(url, job)
 
 
-def enqueue_housekeeping(connection: "Redis") -> None:
-    """Have the housekeeping done once, however often this is asked for meanwhile."""
-    try:
-        queue(DEFAULT, connection).enqueue(
-            HOUSEKEEPING,
-            job_id="housekeeping",
-            unique=True,
-            job_timeout=HOUSEKEEPING_TIMEOUT_S,
-            result_ttl=0,
-            # A failed one stands in the way of the next for so long.
-            failure_ttl=FAILURE_KEPT_S,
-        )
-    except DuplicateJobError:
-        pass  # it waits or runs already
+def enqueue_duty(url: str, name: str) -> None:
+    """Have a duty of the housekeeping done."""
+    job = Wanted(DEFAULT, DO_DUTY, (name,), f"duty-{name}", 110, AGAIN_AFTER_FAILURE)
+    _ask(url, job)
 
 
 def wake_at_expiry(url: str, charge_point_id: str, reservation_id: int, at_ms: int) -> None:
-    """Have a worker look at a reservation when its time is over.
-
-    A wake-up only: expiry is data, which the sweep finds without it. So it never fails.
-    """
+    """Have a worker look at a reservation when its time is over; a changed one moves its timer."""
     name = f"{reservation_id}/{charge_point_id}"
-    # Timers are kept by the second; one that comes too early would find nothing to do.
-    at = datetime.fromtimestamp(at_ms // 1000 + 1, UTC)
+    digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
+    job = Wanted(
+        TIMERS,
+        EXPIRE_RESERVATION,
+        (charge_point_id, reservation_id),
+        f"reservation-{digest}",
+        30,
+        timedelta(0),
+    )
+    _ask(url, job, at_ms, moves=True)
+
+
+def wake_campaign(url: str, campaign_id: str, kind: str) -> None:
+    """Have a worker bring a campaign forward now. One that runs at this moment is not asked twice:
+    whoever finds the campaign due afterwards asks again."""
+    _ask(url, _campaign(campaign_id, kind))
+
+
+def wake_campaign_at(url: str, campaign_id: str, kind: str, at_ms: int) -> None:
+    """The same at an instant, unless a worker looks at it before."""
+    _ask(url, _campaign(campaign_id, kind), at_ms)
+
+
+def _campaign(campaign_id: str, kind: str) -> Wanted:
+    """kind: firmware, logs, or another."""
+    return Wanted(
+        _CAMPAIGN_QUEUES.get(kind, DEFAULT),
+        ADVANCE_CAMPAIGN,
+        (campaign_id,),
+        f"campaign-{campaign_id}",
+        120,
+    )
+
+
+def _ask(url: str, job: Wanted, at_ms: int | None = None, *, moves: bool = False) -> None:
+    """Never fails: it is a wake-up only, and what is due is found without it."""
     try:
-        _timers(url).enqueue_at(
-            at,
-            EXPIRE_RESERVATION,
-            charge_point_id,
-            reservation_id,
-            # The same for each reservation: a changed one moves its timer.
-            job_id=f"reservation-{hashlib.blake2b(name.encode(), digest_size=12).hexdigest()}",
-            job_timeout=TIMER_TIMEOUT_S,
-            result_ttl=0,
-            failure_ttl=FAILURE_KEPT_S,
-        )
+        ask(_link(url), job, at_ms, moves=moves)
     except RedisError as error:
-        log.warning(
-            "timer not set",
-            charge_point_id=charge_point_id,
-            reservation_id=reservation_id,
-            reason=str(error),
+        log.warning("job not asked for", job=job.job_id, queue=job.queue, reason=str(error))
+
+
+def ask(connection: "Redis", job: Wanted, at_ms: int | None = None, *, moves: bool = False) -> bool:
+    """Put a job there, or nothing where it stands already; whether it was put there.
+
+    at_ms: not before then. moves: a later instant than that it stands there for counts, too.
+    """
+    # Timers are kept by the second; one that comes too early would find nothing to do.
+    at = None if at_ms is None else datetime.fromtimestamp(at_ms // 1000 + 1, UTC)
+    if _put(connection, job, at):
+        return True
+    return _makes_way(connection, job, at, moves=moves) and _put(connection, job, at)
+
+
+def _put(connection: "Redis", job: Wanted, at: datetime | None) -> bool:
+    """RQ takes a job id once for as long as anything of that job stands there; of one that ended
+    well nothing does."""
+    options = {
+        "job_id": job.job_id,
+        "unique": True,
+        "job_timeout": job.timeout_s,
+        "retry": Retry(max=len(job.retry_after_s), interval=list(job.retry_after_s)),
+        "result_ttl": 0,
+        "failure_ttl": FAILURES_KEPT_S,
+    }
+    jobs = queue(job.queue, connection)
+    try:
+        if at is None:
+            jobs.enqueue(job.function, *job.arguments, **options)
+        else:
+            jobs.enqueue_at(at, job.function, *job.arguments, **options)
+    except DuplicateJobError:
+        return False
+    return True
+
+
+def _makes_way(connection: "Redis", wanted: Wanted, at: datetime | None, *, moves: bool) -> bool:
+    """Whether the job that stands there is one to be replaced; it is gone then."""
+    jobs = queue(wanted.queue, connection)
+    try:
+        job = Job.fetch(wanted.job_id, connection=connection, serializer=JSONSerializer)
+    except NoSuchJobError:
+        # It has just ended; or a worker that was killed left a stump of it behind.
+        connection.delete(Job.key_for(wanted.job_id))
+        return True
+    if job.is_failed or job.is_stopped:
+        ended_at = job.ended_at or datetime.now(UTC)
+        is_over = wanted.again_after is not None and (
+            datetime.now(UTC) - ended_at >= wanted.again_after
         )
+        return is_over and _forget(job, jobs.failed_job_registry.key)
+    timer = connection.zscore(jobs.scheduled_job_registry.key, job.id)
+    if timer is not None:
+        # One that waits to be tried again is let wait.
+        is_timer = job.retries_left == len(wanted.retry_after_s)
+        is_earlier = at is None or at.timestamp() < timer
+        return is_timer and (is_earlier or moves) and _forget(job, jobs.scheduled_job_registry.key)
+    return _is_lost(connection, jobs, job) and _forget(job)
+
+
+def _forget(job: Job, registry_key: str | None = None) -> bool:
+    """Whether it was still there, and is the caller's to replace."""
+    if registry_key is not None and not job.connection.zrem(registry_key, job.id):
+        return False  # somebody else was quicker
+    job.delete()
+    return True
+
+
+def _is_lost(connection: "Redis", jobs: Queue, job: Job) -> bool:
+    """Whether it stands in no list, and has not for a while: RQ's own moves take two steps, and a
+    worker that is killed in between leaves a job behind that nobody would ever run."""
+    stands = (
+        connection.lpos(jobs.key, job.id) is not None
+        or job.id in jobs.started_job_registry.get_job_ids(cleanup=False)
+        or job.id in jobs.scheduled_job_registry.get_job_ids(cleanup=False)
+    )
+    mark = f"{job.key}:lost"
+    if stands:
+        connection.delete(mark)
+        return False
+    if connection.set(mark, "1", px=LOST_KEPT_MS, nx=True):
+        return False
+    left_ms: int = connection.pttl(mark)
+    return left_ms <= LOST_KEPT_MS - LOST_AFTER_MS and bool(connection.delete(mark))
 
 
 @cache
-def _timers(url: str) -> Queue:
-    connection = Redis.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=TIMER_LINK_TIMEOUT_S,
-        socket_connect_timeout=TIMER_LINK_TIMEOUT_S,
-    )
-    return queue(TIMERS, connection)
+def _link(url: str) -> "Redis":
+    return connect(url, LINK_TIMEOUT_S)

@@ -1,16 +1,14 @@
 """Packs, forgets and mends: what grows must shrink, and what a crash left half-done is finished."""
 
-import os
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from csms import logs
-from csms.clock import now_ms
-from csms.config import Settings
-from csms.state import shared_clock
-from csms.state.link_sync import SyncLink
+from csms import clock, logs
 from csms.state.meter_values import MeterValues
 from csms.state.repair import Repair
 from csms.state.transactions import Transactions
+from workers.parts import Parts, asked_for_again, open_parts
 
 log = logs.get_logger(__name__)
 
@@ -20,24 +18,34 @@ MENDED_PER_RUN = 500
 DAY_MS = 86_400_000
 
 
-def run() -> None:
-    """One round; it ends by itself after BUDGET_S, long before RQ would end it."""
-    settings = Settings.from_env(os.environ)
-    link = SyncLink(settings.redis_url)
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """step: does some of it; True while there is more to do at once."""
+
+    every_s: int
+    step: Callable[[Parts], bool]
+
+
+@asked_for_again
+def run(name: str) -> None:
+    """Do a duty, if it is due; it ends by itself after BUDGET_S, long before RQ would end it."""
+    duty = DUTIES[name]
     until = time.monotonic() + BUDGET_S
-    try:
-        shared_clock.follow(link)
-        transactions = Transactions(link)
-        meter_values = MeterValues(link)
-        while pack_closed(meter_values) == PER_STEP and time.monotonic() < until:
-            pass
-        if settings.transaction_retention_days:
-            before_ms = now_ms() - settings.transaction_retention_days * DAY_MS
-            while forget_old(transactions, before_ms) == PER_STEP and time.monotonic() < until:
+    with open_parts() as parts:
+        duties = parts.stores.duties
+        if not duties.take(name, PERIODS_MS[name], clock.now_ms()):
+            return
+        try:
+            while (is_more := duty.step(parts)) and time.monotonic() < until:
                 pass
-        Repair(link).step(MENDED_PER_RUN)
-    finally:
-        link.close()
+        except Exception:
+            duties.done(name, clock.now_ms())  # not done: whoever tries again finds it due
+            raise
+        duties.done(name, clock.now_ms() + (0 if is_more else PERIODS_MS[name]))
+
+
+def _pack(parts: Parts) -> bool:
+    return pack_closed(parts.stores.meter_values) == PER_STEP
 
 
 def pack_closed(meter_values: MeterValues) -> int:
@@ -50,6 +58,13 @@ def pack_closed(meter_values: MeterValues) -> int:
     return packed
 
 
+def _forget(parts: Parts) -> bool:
+    days = parts.settings.transaction_retention_days
+    if not days:
+        return False
+    return forget_old(parts.stores.transactions, clock.now_ms() - days * DAY_MS) == PER_STEP
+
+
 def forget_old(transactions: Transactions, before_ms: int) -> int:
     """Take some transactions that began before an instant out of the store; how many were."""
     old = transactions.started_before(before_ms, PER_STEP)
@@ -58,3 +73,17 @@ def forget_old(transactions: Transactions, before_ms: int) -> int:
     if old:
         log.info("old transactions forgotten", count=len(old))
     return len(old)
+
+
+def _mend(parts: Parts) -> bool:
+    """A slice of the fleet a time."""
+    Repair(parts.stores.link).step(MENDED_PER_RUN)
+    return False
+
+
+DUTIES: Mapping[str, Duty] = {
+    "packing": Duty(30, _pack),
+    "retention": Duty(3_600, _forget),
+    "repair": Duty(30, _mend),
+}
+PERIODS_MS: Mapping[str, int] = {name: duty.every_s * 1_000 for name, duty in DUTIES.items()}

@@ -1,37 +1,79 @@
-"""A worker that recovers from killed ones within 90 s and keeps the house in order."""
+"""A worker that recovers from killed ones within 90 s, and asks for the sweep."""
 
 import sys
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from redis.exceptions import ConnectionError as StoreConnectionError
 from rq import Worker
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from csms import jobs, logs
+from csms import job_lists, jobs, logs
 from csms.config import Settings
 from csms.errors import ConfigurationError
 
 log = logs.get_logger(__name__)
 
-# RQ's defaults take over 240 s to run the job of a killed worker again; these take 76.
-WORKER_TTL_S = 30
-MAINTENANCE_INTERVAL_S = 10
-JOB_MONITORING_INTERVAL_S = 5
-HOUSEKEEPING_PERIOD_S = 30
 CONFIGURATION_ERROR = 78
 
 
-class HousekeepingWorker(Worker):
-    """Asks for the housekeeping in its maintenance, which RQ gives it every few seconds."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """RQ's defaults take over 240 s to run the job of a killed worker again; these under 90.
 
-    _asked_at = 0.0
+    worker_ttl_s: how long a worker without work waits, and 15 s more. maintenance_s: how often it
+    looks for what others left behind. heartbeat_s, grace_s: a job that runs says so each
+    heartbeat_s, and is thought abandoned grace_s after it should have.
+    """
+
+    worker_ttl_s: int = 25
+    maintenance_s: int = 10
+    heartbeat_s: int = 5
+    grace_s: int = 25
+
+
+class RefusedJob(Exception):
+    """Nobody of us has asked for it."""
+
+
+class KnownJob(Job):
+    """A job runs a function of ours, and nothing else: what can write to the store must not be able
+    to choose what a worker runs."""
+
+    functions = jobs.FUNCTIONS
+
+    def restore(self, raw_data: Any) -> Any:
+        """Without what else RQ would run or call for whoever wrote the job."""
+        return super().restore(
+            {
+                name: value
+                for name, value in raw_data.items()
+                if name != b"webhooks" and not name.endswith(b"_callback_name")
+            }
+        )
+
+    def perform(self) -> Any:
+        if self.func_name not in self.functions or self.instance is not None:
+            raise RefusedJob(f"{self.func_name} is no job of ours")
+        return super().perform()
+
+
+class CsmsWorker(Worker):
+    """url: of the server it works for."""
+
+    url: str
+    pace: Pace
 
     def run_maintenance_tasks(self) -> None:
+        """RQ gives it these every few seconds, and at its start."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        if time.monotonic() - self._asked_at >= HOUSEKEEPING_PERIOD_S:
-            self._asked_at = time.monotonic()
-            jobs.enqueue_housekeeping(self.connection)
+        job_lists.trim_failed(self.connection)
+        jobs.enqueue_sweep(self.url)
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        return self.pace.heartbeat_s + self.pace.grace_s
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -42,17 +84,24 @@ def main(environ: Mapping[str, str]) -> int:
         print(f"csms: {error}", file=sys.stderr)  # noqa: T201  # logs are not set up yet
         return CONFIGURATION_ERROR
     logs.configure(settings.log_level, settings.log_format)
-    connection = jobs.connect(settings.rq_redis_url)
+    return work(settings.rq_redis_url, Pace())
+
+
+def work(url: str, pace: Pace, job_class: type[Job] = KnownJob) -> int:
+    """Until SIGTERM; 1 where the store does not answer."""
+    connection = jobs.connect(url)
     try:
-        worker = HousekeepingWorker(
+        worker = CsmsWorker(
             [jobs.queue(name, connection) for name in jobs.QUEUES],
             connection=connection,
+            job_class=job_class,
             serializer=JSONSerializer,
-            worker_ttl=WORKER_TTL_S,
-            maintenance_interval=MAINTENANCE_INTERVAL_S,
-            job_monitoring_interval=JOB_MONITORING_INTERVAL_S,
+            worker_ttl=pace.worker_ttl_s,
+            maintenance_interval=pace.maintenance_s,
+            job_monitoring_interval=pace.heartbeat_s,
             log_job_description=False,
         )
+        worker.url, worker.pace = url, pace
         worker.work(with_scheduler=True, logging_level="WARNING")
     except StoreConnectionError as error:
         log.error("the store does not answer", reason=str(error))

@@ -2,7 +2,7 @@
 schema does not know (OCPP 1.6 ed. 2, chapter 5)."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +31,11 @@ Payload = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a rule may look at beside the payload. configuration: what is known of it, which may be
-    nothing, or old. file_hosts: where it may be sent for files; empty: anywhere."""
+    nothing, or old."""
 
     charge_point: ChargePoint
     configuration: Configuration
     now_ms: int
-    file_hosts: Collection[str] = ()
 
 
 Rule = Callable[[Payload, Circumstances], None]
@@ -146,7 +145,7 @@ def _reservation(payload: Payload, circumstances: Circumstances) -> None:
 
 
 def _transfer(action: str) -> Rule:
-    return lambda payload, circumstances: check_transfer(action, payload, circumstances.file_hosts)
+    return lambda payload, _: check_transfer(action, payload)
 
 
 def _send_local_list(payload: Payload, _: Circumstances) -> None:
@@ -240,7 +239,7 @@ def check_payload(action: str, payload: Any, circumstances: Circumstances) -> No
 
 
 # What a rule says that names its source itself.
-_CITED = ("OCPP", "errata", "ed. 2", WHITE_PAPER, "FILE_HOSTS")
+_CITED = ("OCPP", "errata", "ed. 2", WHITE_PAPER)
 
 
 def _check(action: str, known: Operation, payload: Any, circumstances: Circumstances) -> None:

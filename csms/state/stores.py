@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from csms.state.attempts import FailedAttempts
-from csms.state.campaigns import Campaigns
 from csms.state.certificate_requests import CertificateRequests
 from csms.state.certificates import Certificates
 from csms.state.charge_points import ChargePoints
@@ -11,6 +10,7 @@ from csms.state.charging_profile_templates import ChargingProfileTemplates
 from csms.state.charging_profiles import ChargingProfiles
 from csms.state.commands import Commands
 from csms.state.configurations import Configurations
+from csms.state.duties import Duties
 from csms.state.events import ChangedChargePoints, Events
 from csms.state.file_grants import FileGrants
 from csms.state.firmware_images import FirmwareImages
@@ -35,7 +35,6 @@ from csms.state.uploaded_files import UploadedFiles
 @dataclass(frozen=True, slots=True)
 class Stores:
     link: Link
-    campaigns: Campaigns
     certificate_requests: CertificateRequests
     certificates: Certificates
     charge_points: ChargePoints
@@ -43,6 +42,7 @@ class Stores:
     charging_profile_templates: ChargingProfileTemplates
     commands: Commands
     configurations: Configurations
+    duties: Duties
     events: Events
     failed_attempts: FailedAttempts
     changed: ChangedChargePoints
@@ -69,7 +69,6 @@ class Stores:
     def behind(cls, link: Link, message_log_length: int) -> "Stores":
         return cls(
             link=link,
-            campaigns=Campaigns(link),
             certificate_requests=CertificateRequests(link),
             certificates=Certificates(link),
             charge_points=ChargePoints(link),
@@ -77,6 +76,7 @@ class Stores:
             charging_profile_templates=ChargingProfileTemplates(link),
             commands=Commands(link),
             configurations=Configurations(link),
+            duties=Duties(link),
             events=Events(link),
             failed_attempts=FailedAttempts(link),
             changed=ChangedChargePoints(),

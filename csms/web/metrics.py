@@ -34,7 +34,6 @@ class FleetCollector(Collector):
         try:
             overview = self._stores.overviews.read(now_ms)
             oldest_ms = self._stores.commands.oldest_queued_ms()
-            job_counts = self._job_counts()
         except (StoreUnavailable, StoreRefused):
             # Gaps say that nothing is known; zeros would say that all are gone.
             answers.add_metric([], 0)
@@ -63,6 +62,14 @@ class FleetCollector(Collector):
             "How long the oldest waiting command has waited.",
             value=0 if oldest_ms is None else (now_ms - oldest_ms) / 1000,
         )
+        yield from self._jobs()
+
+    def _jobs(self) -> Iterable[Metric]:
+        """None where their server, which may be another one, does not answer."""
+        try:
+            job_counts = self._job_counts()
+        except StoreUnavailable:
+            return
         jobs = GaugeMetricFamily(
             "csms_jobs", "Jobs of the workers by queue and state.", labels=["queue", "state"]
         )

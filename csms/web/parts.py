@@ -1,6 +1,6 @@
 """What the web side is given by the composition root, and how a view gets at it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,6 +12,7 @@ from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
 from csms.domain.server_certificates import ServerCertificate
+from csms.job_lists import JobLists
 from csms.state.accounts import Accounts
 from csms.state.stores import Stores
 from csms.storage.interface import Storage
@@ -25,8 +26,8 @@ class WebParts:
     """hash_password: a password to its stored form; verify_password: (stored form, password).
 
     evict: ends the connection of a charge point, whichever process holds it, so that it comes
-    back under what has changed. is_draining: True from SIGTERM on. job_counts: the workers' jobs by
-    (queue, state). server_certificates: those of the TLS ports.
+    back under what has changed. is_draining: True from SIGTERM on. jobs: what the
+    workers do. server_certificates: those of the TLS ports.
     """
 
     settings: Settings
@@ -43,7 +44,7 @@ class WebParts:
     hash_password: Callable[[str], str]
     verify_password: Callable[[str, str], bool]
     evict: Callable[[str], None]
-    job_counts: Callable[[], Mapping[tuple[str, str], int]]
+    jobs: JobLists
     server_certificates: Callable[[], Sequence[ServerCertificate]] = tuple
 
 

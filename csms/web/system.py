@@ -46,7 +46,7 @@ def exposition() -> Response:
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
     fleet = CollectorRegistry()
-    fleet.register(FleetCollector(parts().stores, parts().job_counts, __version__))
+    fleet.register(FleetCollector(parts().stores, parts().jobs.counts, __version__))
     text = generate_latest(metrics.REGISTRY) + generate_latest(fleet)
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 

@@ -7,7 +7,7 @@ from cast import ENVIRONMENT, PEPPER, enter_the_cast
 from memory_storage import MemoryStorage
 from visitors import BOOTSTRAP_KEY, PASSWORD, PROCESS_ID, Browser, program
 
-from csms import clock
+from csms import clock, jobs
 from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.dispatch import CommandDesk
 from csms.commands.sealing import Sealer
@@ -16,6 +16,7 @@ from csms.commands.transfer_requests import TransferDesk
 from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
 from csms.config import Settings
+from csms.job_lists import JobLists
 from csms.state.accounts import Accounts, User
 from csms.state.link_sync import SyncLink
 from csms.state.stores import Stores
@@ -42,11 +43,11 @@ def parts_around(store_url):
 
     def make(stores, **environ):
         around = Around()
+        desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING)
+        storage = MemoryStorage()
         settings = Settings.from_env(
             {**ENVIRONMENT, "REDIS_URL": store_url, "CSMS_API_KEY": BOOTSTRAP_KEY, **environ}
         )
-        storage = MemoryStorage()
-        desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING, settings.allowed_file_hosts)
         around.parts = WebParts(
             settings=settings,
             stores=stores,
@@ -55,7 +56,7 @@ def parts_around(store_url):
             storage=storage,
             uploads=UploadDesk(stores, storage, settings.uploads_total_bytes),
             transfers=TransferDesk(
-                stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work()), settings
+                stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work())
             ),
             waiting=Waiting(),
             process_id=PROCESS_ID,
@@ -64,7 +65,7 @@ def parts_around(store_url):
             hash_password=lambda password: f"hash of {password}",
             verify_password=lambda stored, password: stored == f"hash of {password}",
             evict=around.evict,
-            job_counts=lambda: {("default", "failed"): 3},
+            jobs=JobLists(jobs.connect(settings.rq_redis_url)),
         )
         return around
 

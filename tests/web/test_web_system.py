@@ -5,6 +5,7 @@ from cast import Line
 from visitors import program
 
 import csms
+from csms import jobs
 from csms.clock import now_ms
 from csms.state.commands import NewCommand
 
@@ -56,11 +57,12 @@ def samples(text):
     return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
 
 
-def test_metrics_of_the_fleet_come_from_the_store(app, cast, stores):
+def test_metrics_of_the_fleet_come_from_the_store(app, cast, stores, store_url):
     stores.presences.renew("process-1")
     line = Line(stores)
     line.status("Charging")
     line.start()
+    jobs.enqueue_duty(store_url, "packing")
 
     scraped = app.test_client().get("/metrics")
 
@@ -72,9 +74,19 @@ def test_metrics_of_the_fleet_come_from_the_store(app, cast, stores):
     assert found["csms_transactions_active"] == "1.0"
     assert found[f'csms_build_info{{version="{csms.__version__}"}}'] == "1.0"
     assert found["csms_store_up"] == "1.0"
-    assert found['csms_jobs{queue="default",state="failed"}'] == "3.0"
+    assert found['csms_jobs{queue="default",state="queued"}'] == "1.0"
     assert found["csms_outbox_oldest_seconds"] == "0.0"
     assert "csms_sse_clients" in found
+
+
+def test_without_the_server_of_the_jobs_the_fleet_is_measured(make_application, stores):
+    app = make_application(stores, RQ_REDIS_URL="redis://127.0.0.1:1/0")
+
+    found = samples(app.test_client().get("/metrics").text)
+
+    assert found["csms_store_up"] == "1.0"
+    assert "csms_charge_points_connected" in found
+    assert not any(name.startswith("csms_jobs") for name in found)
 
 
 def test_the_oldest_waiting_command_is_measured(app, cast, stores):
