@@ -17,6 +17,7 @@ from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.certificate_authority import authority_of
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk
+from csms.commands.firmware_library import FirmwareLibrary
 from csms.commands.sealing import Sealer
 from csms.commands.sequels import Sequels
 from csms.commands.signing import Signing
@@ -169,6 +170,7 @@ class WebProcess:
                 accounts=Accounts(self.link, self.settings.credential_pepper),
                 desk=self.desk,
                 storage=self.storage,
+                firmware_library=FirmwareLibrary(self.stores, self.storage, self.settings),
                 uploads=UploadDesk(self.stores, self.storage, self.settings.uploads_total_bytes),
                 transfers=TransferDesk(self.stores, self.desk, self.signing),
                 waiting=self.waiting,

@@ -15,12 +15,10 @@ class IncomingFile:
     def __init__(self, storage: Storage, unclaimed: UnclaimedFiles, max_bytes: int) -> None:
         self.storage_key = uuid.uuid4().hex
         self.size_bytes = 0
-        self._storage = storage
         self._unclaimed = unclaimed
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
         self._pending = storage.create(self.storage_key)
-        self._is_kept = False
 
     @property
     def sha256(self) -> str:
@@ -37,14 +35,10 @@ class IncomingFile:
 
     def keep(self, now_ms: int) -> None:
         """It is in the storage from now on, and unclaimed until a record has it."""
+        # Noted first: if this process dies in between, the sweep knows which file to delete.
         self._unclaimed.note(self.storage_key, now_ms)
         self._pending.commit()
-        self._is_kept = True
 
     def abandon(self) -> None:
-        """Nothing of it stays. May be repeated; not for one that a record may have."""
-        if not self._is_kept:
-            self._pending.discard()
-            return
-        self._storage.delete(self.storage_key)
-        self._unclaimed.claimed(self.storage_key)
+        """Nothing of it stays. May be repeated, and does nothing to one that is kept."""
+        self._pending.discard()

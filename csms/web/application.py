@@ -7,7 +7,6 @@ from pathlib import Path
 from flask import Flask, url_for
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from csms import __version__
@@ -22,6 +21,7 @@ from csms.web.api import (
     commands,
     configurations,
     docs,
+    firmware,
     id_tags,
     local_lists,
     messages,
@@ -34,7 +34,9 @@ from csms.web.api import (
     transfers,
 )
 from csms.web.api.blueprint import ApiBlueprint, ProblemApi, create_api
+from csms.web.csrf import FormProtection
 from csms.web.pages import PAGES, words
+from csms.web.pages import firmware as firmware_page
 from csms.web.pages import sessions as sessions_page
 from csms.web.parts import EXTENSION, WebParts
 
@@ -44,6 +46,7 @@ PROJECT = Path(__file__).parents[2]
 BODY_MAX = 1_048_576
 # Failed logins from one address. People mistype; programs guess.
 LOGIN_LIMIT = "10 per minute; 60 per hour"
+STREAMED_FORMS = frozenset({firmware_page.ADD})
 RESOURCES: tuple[ApiBlueprint, ...] = (
     charge_points.blueprint,
     charging_profiles.blueprint,
@@ -55,6 +58,7 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     id_tags.blueprint,
     local_lists.blueprint,
     transfers.blueprint,
+    firmware.blueprint,
     signing_keys.blueprint,
     messages.blueprint,
     refused_connections.blueprint,
@@ -92,7 +96,7 @@ def create_application(parts: WebParts) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
 
-    csrf = CSRFProtect(app)
+    csrf = FormProtection(app, STREAMED_FORMS)
     security.register(app, secure=secure)
     errors.register(app)
     words.register(app)
@@ -107,7 +111,7 @@ def create_application(parts: WebParts) -> Flask:
     return app
 
 
-def _register_api(app: Flask, csrf: CSRFProtect) -> ProblemApi:
+def _register_api(app: Flask, csrf: FormProtection) -> ProblemApi:
     api = create_api(app, __version__)
     for resource in RESOURCES:
         api.register_blueprint(resource)

@@ -7,6 +7,7 @@ from typing import cast
 from flask import current_app
 
 from csms.commands.dispatch import CommandDesk
+from csms.commands.firmware_library import FirmwareLibrary
 from csms.commands.transfer_requests import TransferDesk
 from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
@@ -36,6 +37,7 @@ class WebParts:
     desk: CommandDesk
     storage: Storage
     uploads: UploadDesk
+    firmware_library: FirmwareLibrary
     transfers: TransferDesk
     waiting: Waiting
     process_id: str

@@ -6,7 +6,7 @@ import pytest
 from cast import NOON_MS
 
 from csms.commands.incoming_file import IncomingFile
-from csms.errors import NotFound, StorageUnavailable, UploadTooLarge
+from csms.errors import StorageUnavailable, UploadTooLarge
 from csms.storage.directory import DirectoryStorage
 
 
@@ -79,17 +79,14 @@ def test_what_was_abandoned_on_the_way_leaves_nothing(incoming, stores, tmp_path
     assert unclaimed(stores) == []
 
 
-def test_what_was_kept_in_vain_leaves_nothing(incoming, storage, stores, tmp_path):
+def test_what_is_kept_can_not_be_abandoned(incoming, storage, stores):
     incoming.write(b"firmware")
     incoming.keep(NOON_MS)
 
     incoming.abandon()
-    incoming.abandon()
 
-    with pytest.raises(NotFound):
-        storage.open(incoming.storage_key)
-    assert left_in(tmp_path) == []
-    assert unclaimed(stores) == []
+    with storage.open(incoming.storage_key) as file:
+        assert file.read() == b"firmware"
 
 
 def test_what_could_not_be_kept_stays_noted_for_the_sweep(incoming, storage, stores):

@@ -10,6 +10,7 @@ from visitors import BOOTSTRAP_KEY, PASSWORD, PROCESS_ID, Browser, program
 from csms import clock, jobs
 from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.dispatch import CommandDesk
+from csms.commands.firmware_library import FirmwareLibrary
 from csms.commands.sealing import Sealer
 from csms.commands.signing import Signing
 from csms.commands.transfer_requests import TransferDesk
@@ -54,6 +55,7 @@ def parts_around(store_url):
             accounts=Accounts(stores.link, PEPPER),
             desk=desk,
             storage=storage,
+            firmware_library=FirmwareLibrary(stores, storage, settings),
             uploads=UploadDesk(stores, storage, settings.uploads_total_bytes),
             transfers=TransferDesk(
                 stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work())

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -23,12 +22,12 @@ from csms.state.signing_keys import SealedSigningKey
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.fields import Instant, Text, page_of
 from csms.web.parts import parts
+from csms.web.streamed_bodies import body_chunks
 
 blueprint = ApiBlueprint("signing-keys", "Keys that sign firmware, and what they sign.")
 
 # No charge point takes more; nothing of it is kept.
 FIRMWARE_MAX = 512 * 1_048_576
-_CHUNK_BYTES = 65_536
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 
@@ -199,10 +198,8 @@ def _digest_of_body() -> str:
     if request.mimetype == "application/octet-stream":
         request.max_content_length = FIRMWARE_MAX
         digest = hashlib.sha256()
-        while chunk := request.stream.read(_CHUNK_BYTES):
+        for chunk in body_chunks():
             digest.update(chunk)
-            # A fast sender must not keep the sockets of this process waiting.
-            time.sleep(0)
         return digest.hexdigest()
     if not request.is_json:
         raise UnsupportedMediaType(

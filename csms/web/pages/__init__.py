@@ -8,6 +8,7 @@ from csms.web.pages import (
     commands,
     configuration,
     events,
+    firmware,
     id_tags,
     local_list,
     overview,
@@ -36,6 +37,7 @@ PAGES = (
     id_tags.blueprint,
     refused.blueprint,
     security_events.blueprint,
+    firmware.blueprint,
     signing_keys.blueprint,
     events.blueprint,
 )
