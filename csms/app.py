@@ -89,7 +89,13 @@ class WebProcess:
         self.waiting = Waiting()
         self.feed = EventFeed()
         sealer = Sealer(settings.credential_pepper)
-        self.desk = CommandDesk(self.stores, sealer, settings.command_deadline_s, BEFORE_QUEUEING)
+        self.desk = CommandDesk(
+            self.stores,
+            sealer,
+            settings.command_deadline_s,
+            BEFORE_QUEUEING,
+            settings.allowed_file_hosts,
+        )
         self.signing = Signing(self.stores, sealer, _in_a_thread)
         delivery = Delivery(
             self.stores,
@@ -172,7 +178,7 @@ class WebProcess:
                 storage=self.storage,
                 firmware_library=FirmwareLibrary(self.stores, self.storage, self.settings),
                 uploads=UploadDesk(self.stores, self.storage, self.settings.uploads_total_bytes),
-                transfers=TransferDesk(self.stores, self.desk, self.signing),
+                transfers=TransferDesk(self.stores, self.desk, self.signing, self.settings),
                 waiting=self.waiting,
                 process_id=self.process_id,
                 feed=self.feed,

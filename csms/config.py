@@ -355,6 +355,14 @@ class Settings:
         by_default = "built-in" if self.certificate_authority_key else "manual"
         return self.certificate_authority or by_default
 
+    @property
+    def allowed_file_hosts(self) -> tuple[str, ...]:
+        """Where charge points may be sent for files, those kept here included; (): anywhere."""
+        if not self.file_hosts:
+            return ()
+        own = [urlsplit(url).hostname for url in (self.files_url, self.files_ftp_url) if url]
+        return (*self.file_hosts, *filter(None, own))
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Empty variables count as unset. Raises ConfigurationError, naming the variable."""

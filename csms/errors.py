@@ -3,6 +3,8 @@
 What can be wrong with the charge point is in protocol/call_errors.py.
 """
 
+from collections.abc import Sequence
+
 
 class CSMSError(Exception):
     """Holds its facts as attributes; `str()` is one plain sentence for the operator."""
@@ -85,6 +87,34 @@ class FieldError(CSMSError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+class FilesNotHosted(CSMSError):
+    """Neither firmware nor uploads travel from or to here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Files are not hosted here: set FILES_URL or FILES_FTP_URL, or give a location."
+        )
+
+
+class NoWayForFiles(CSMSError):
+    """The charge point and we share no protocol of those by which files travel.
+
+    supported: as it has told, with at least one; offered: the schemes of our URLs, the same.
+    """
+
+    def __init__(
+        self, charge_point_id: str, supported: Sequence[str], offered: Sequence[str]
+    ) -> None:
+        setting = "FILES_FTP_URL" if supported[0].casefold().startswith("ftp") else "FILES_URL"
+        super().__init__(
+            f"{charge_point_id} supports {', '.join(supported)} only, and files are offered over "
+            f"{', '.join(offered).upper()} here: set {setting} accordingly, or give a location."
+        )
+        self.charge_point_id = charge_point_id
+        self.supported = tuple(supported)
+        self.offered = tuple(offered)
 
 
 class CertificateRequestClosed(CSMSError):

@@ -323,6 +323,14 @@ def test_hosts_of_files_are_named_without_case():
     assert hosts == ("files.example", "*.vendor.example", "[::1]")
 
 
+def test_files_that_are_kept_here_need_not_be_among_the_hosts():
+    own = {"FILES_URL": "https://Files.example:8443/a", "FILES_FTP_URL": "ftp://[2001:db8::1]:2121"}
+
+    assert settings(**own).allowed_file_hosts == ()
+    allowed = settings(**own, FILE_HOSTS="*.vendor.example").allowed_file_hosts
+    assert allowed == ("*.vendor.example", "files.example", "2001:db8::1")
+
+
 @pytest.mark.parametrize("wrong", ["http://a", "a/b", "*", "a b@c"])
 def test_what_is_no_host_of_files_is_refused(wrong):
     with pytest.raises(ConfigurationError, match="FILE_HOSTS: must be names of hosts"):

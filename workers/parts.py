@@ -67,7 +67,13 @@ def open_parts() -> Iterator[Parts]:
 def _join(settings: Settings, stores: Stores) -> Parts:
     sealer = Sealer(settings.credential_pepper)
     storage = storage_of(settings)
-    desk = CommandDesk(stores, sealer, settings.command_deadline_s, BEFORE_QUEUEING)
+    desk = CommandDesk(
+        stores,
+        sealer,
+        settings.command_deadline_s,
+        BEFORE_QUEUEING,
+        settings.allowed_file_hosts,
+    )
     delivery = Delivery(
         stores,
         sealer,
@@ -77,7 +83,7 @@ def _join(settings: Settings, stores: Stores) -> Parts:
         settings.call_timeout_s,
         Sequels(stores, desk, settings, storage),
     )
-    transfers = TransferDesk(stores, desk, Signing(stores, sealer, lambda work: work()))
+    transfers = TransferDesk(stores, desk, Signing(stores, sealer, lambda work: work()), settings)
     return Parts(settings, stores, desk, transfers, delivery, storage)
 
 

@@ -5,7 +5,7 @@ Any process may do this; the one that holds the charge point's socket sends it (
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from csms.commands.requests import Circumstances, arranged, check_payload, opera
 from csms.commands.sealing import Sealer
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
 from csms.domain.command import Command
+from csms.domain.file_grant import FileGrant
 from csms.domain.secrets import mask_payload
 from csms.errors import ChargePointNotConnected, CommandForbidden
 from csms.logs import get_logger
@@ -39,6 +40,7 @@ class CommandRequest:
     own making; None: the payload.
     command_id: chosen by the caller, of 32 hexadecimal digits; a second request with the same one
     gets the command of the first, for as long as that is kept. "": a new one.
+    grant: what the charge point needs to get at the file that it is sent for; made just before.
     """
 
     charge_point_id: str
@@ -51,12 +53,14 @@ class CommandRequest:
     unsolicited: bool = False
     idempotent_as: Any = None
     command_id: str = ""
+    grant: FileGrant | None = None
 
 
 class CommandDesk:
     """default_deadline_s: how long a command for a connected charge point may wait its turn.
 
     before_queueing: the table of before_queueing.py; given, since its entries know this class.
+    file_hosts: where charge points may be sent for files; empty: anywhere.
     """
 
     def __init__(
@@ -65,11 +69,13 @@ class CommandDesk:
         sealer: Sealer,
         default_deadline_s: int,
         before_queueing: Mapping[str, tuple[BeforeQueueing, ...]],
+        file_hosts: Collection[str],
     ) -> None:
         self._stores = stores
         self._sealer = sealer
         self._default_deadline_s = default_deadline_s
         self._before_queueing = before_queueing
+        self._file_hosts = file_hosts
 
     def queue(self, request: CommandRequest, now_ms: int) -> Command:
         """The command as recorded; the earlier one where the Idempotency-Key recognises it.
@@ -81,7 +87,7 @@ class CommandDesk:
         record = stores.charge_points.get(request.charge_point_id)
         operation(request.action)
         configuration = stores.configurations.find(request.charge_point_id)
-        circumstances = Circumstances(record, configuration, now_ms)
+        circumstances = Circumstances(record, configuration, now_ms, self._file_hosts)
         check_payload(request.action, request.payload, circumstances)
         if request.command_id:
             known = stores.commands.find(request.charge_point_id, request.command_id)
@@ -117,6 +123,9 @@ class CommandDesk:
         )
         for note in self._before_queueing.get(request.action, ()):
             note(command, stores)
+        if request.grant is not None:
+            # Where nothing is queued after all, the sweep of transfers withdraws it.
+            stores.file_grants.grant(request.grant)
         queued = stores.commands.queue(command, idempotency)
         if owner:
             inbox.send(stores.link, owner, Note(NoteKind.WAKE, request.charge_point_id))

@@ -2,7 +2,7 @@
 schema does not know (OCPP 1.6 ed. 2, chapter 5)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,12 @@ Payload = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a rule may look at beside the payload. configuration: what is known of it, which may be
-    nothing, or old."""
+    nothing, or old. file_hosts: where it may be sent for files; empty: anywhere."""
 
     charge_point: ChargePoint
     configuration: Configuration
     now_ms: int
+    file_hosts: Collection[str] = ()
 
 
 Rule = Callable[[Payload, Circumstances], None]
@@ -145,7 +146,7 @@ def _reservation(payload: Payload, circumstances: Circumstances) -> None:
 
 
 def _transfer(action: str) -> Rule:
-    return lambda payload, _: check_transfer(action, payload)
+    return lambda payload, circumstances: check_transfer(action, payload, circumstances.file_hosts)
 
 
 def _send_local_list(payload: Payload, _: Circumstances) -> None:
@@ -239,7 +240,7 @@ def check_payload(action: str, payload: Any, circumstances: Circumstances) -> No
 
 
 # What a rule says that names its source itself.
-_CITED = ("OCPP", "errata", "ed. 2", WHITE_PAPER)
+_CITED = ("OCPP", "errata", "ed. 2", WHITE_PAPER, "FILE_HOSTS")
 
 
 def _check(action: str, known: Operation, payload: Any, circumstances: Circumstances) -> None:

@@ -24,6 +24,8 @@ from csms.state.stores import Stores
 log = get_logger(__name__)
 
 PER_SWEEP_MAX = 200
+# With these nobody comes for the file, or with it.
+_NEVER_FETCHED = frozenset({TransferState.REFUSED, TransferState.UNSENT})
 
 
 def before_queueing(command: NewCommand, stores: Stores) -> None:
@@ -56,6 +58,8 @@ def after_command(command: Command, sequel: Sequel) -> None:
         outcome,
         command.settled_at_ms or sequel.now_ms,
     )
+    if outcome.state in _NEVER_FETCHED and transfer_of(command).is_hosted:
+        sequel.stores.file_grants.withdraw(command.command_id)
     sequel.stores.changed.add(command.charge_point_id)
     for transfer_id in over:
         log.info(
@@ -75,5 +79,7 @@ def sweep(sequel: Sequel) -> None:
         if noted is not None and stores.commands.never_was(charge_point_id, transfer_id):
             unsent = Outcome(TransferState.UNSENT, reason=NEVER_WAS)
             stores.transfers.settle(charge_point_id, transfer_id, noted.kind, unsent, sequel.now_ms)
+            if noted.is_hosted:
+                stores.file_grants.withdraw(transfer_id)
             stores.changed.add(charge_point_id)
         stores.transfers.looked_at(charge_point_id, transfer_id)

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from csms.domain.file_grant import FILES_PATH
+
 MASK = "****"
 _SECRET_KEYS = frozenset({"authorizationkey"})
 _URL_PASSWORD = re.compile(
@@ -14,6 +16,9 @@ _URL_PASSWORD = re.compile(
     r'(?P<head>\b[a-z][a-z0-9+.\-]{0,15}:(?:\\?/){2}[^\s/:@"\\]*:)(?:[^\s/"\\]|\\.)+(?=@)',
     re.I,
 )
+_FILES = FILES_PATH.strip("/")
+# Half of a token names its grant, which is no secret.
+_TOKEN = re.compile(rf"(?P<head>{_FILES}\\?/[0-9a-f]{{32}})[0-9a-f]{{32}}")
 
 
 def is_secret_key(configuration_key: object) -> bool:
@@ -22,7 +27,7 @@ def is_secret_key(configuration_key: object) -> bool:
 
 
 def mask_payload(action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A payload fit to be shown: the keys in ChangeConfiguration, passwords in URLs."""
+    """A payload fit to be shown: the keys in ChangeConfiguration, passwords and tokens in URLs."""
     if action == "ChangeConfiguration" and is_secret_key(payload.get("key")):
         return {**payload, "value": MASK}
     path = LOCATIONS.get(action)
@@ -49,8 +54,10 @@ def _with_masked(node: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str,
 
 
 def mask_text(text: str) -> str:
-    """Text with the password of every URL in it masked."""
-    return _URL_PASSWORD.sub(rf"\g<head>{MASK}", text) if "@" in text else text
+    """Text with the password of every URL in it masked, and the token where it leads to a file."""
+    if "@" in text:
+        text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+    return _TOKEN.sub(rf"\g<head>{MASK}", text) if _FILES in text else text
 
 
 # What may hide the name of a secret from a search: the A of AuthorizationKey as \u0041.

@@ -5,13 +5,14 @@ every report is kept as it came, and what is odd about it is said beside it, nev
 (OCPP 1.6 ed. 2, 4.4, 4.5, 5.9, 5.19; security white paper, L01, N01).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from csms.domain.command import Command, CommandError, CommandState
+from csms.domain.file_hosting import host_problem
 from csms.domain.secrets import LOCATIONS
 from csms.domain.timestamps import epoch_ms
 from csms.domain.transaction import first_transaction_id
@@ -272,6 +273,12 @@ class Transfer:
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
 
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the file is or will be kept here: the addresses of grants hold their id, and
+        nobody knows that of a transfer before."""
+        return self.transfer_id in self.location
+
     def as_of(self, now_ms: int) -> "Transfer":
         """Itself; unsent where its command must have come to an end long ago, and has not: the
         process died before it could queue it."""
@@ -416,10 +423,11 @@ def first_request_id(now_ms: int) -> int:
     return first_transaction_id(now_ms)
 
 
-def location_problem(location: str) -> str | None:
+def location_problem(location: str, hosts: Collection[str] = ()) -> str | None:
     """Why a charge point can't be sent to such an address; None where it can.
 
-    Addresses in private networks are as good as others: it is the charge point that goes there.
+    hosts: where it may be sent, see host_problem. Addresses in private networks are as good as
+    others: it is the charge point that goes there.
     """
     if not location.isascii() or not location.isprintable() or " " in location:
         return "must be a URL: ASCII without blanks (percent-encode others)"
@@ -432,7 +440,7 @@ def location_problem(location: str) -> str | None:
         return f"must begin with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
     if not location[len(parts.scheme) :].startswith("://") or not parts.hostname or port == 0:
         return "must be a URL with a host, such as ftp://user:password@host/path"
-    return None
+    return host_problem(parts, hosts)
 
 
 _PERIODS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -441,10 +449,10 @@ _PERIODS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def check_transfer(action: str, payload: Mapping[str, Any]) -> None:
+def check_transfer(action: str, payload: Mapping[str, Any], hosts: Collection[str] = ()) -> None:
     """The rules of a request that moves a file beside its schema's. Raises FieldError."""
     location = LOCATIONS[action]
-    problem = location_problem(_at(payload, location))
+    problem = location_problem(_at(payload, location), hosts)
     if problem:
         raise FieldError(_field(location), problem)
     for begin, end in [_PERIODS[action]] if action in _PERIODS else []:

@@ -22,7 +22,7 @@ DEADLINE_S = 120
 
 
 def new_desk(stores):
-    return CommandDesk(stores, Sealer(PEPPER), DEADLINE_S, BEFORE_QUEUEING)
+    return CommandDesk(stores, Sealer(PEPPER), DEADLINE_S, BEFORE_QUEUEING, ())
 
 
 class Socket:

@@ -4,11 +4,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from cast import CP001, NOON, NOON_MS
+from cast import CP001, NOON, NOON_MS, PEPPER, enter_the_cast
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from csms.commands.dispatch import check_allowed
+from csms.commands.before_queueing import BEFORE_QUEUEING
+from csms.commands.dispatch import CommandDesk, CommandRequest, check_allowed
 from csms.commands.requests import REQUESTS, Circumstances, check_payload, operation
+from csms.commands.sealing import Sealer
 from csms.domain.certificate_authority import (
     SignatureAlgorithm,
     make_root,
@@ -17,6 +19,7 @@ from csms.domain.certificate_authority import (
 )
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.configuration import Configuration, ConfigurationKey, fold_key
+from csms.domain.secrets import LOCATIONS
 from csms.errors import CommandForbidden, FieldError
 from csms.protocol.schemas import REQUESTS_SENT
 
@@ -410,6 +413,24 @@ def test_connector_zero_is_refused_where_it_is_known_to_be_rejected():
         check_payload("ReserveNow", GOOD["ReserveNow"], told("false"))
 
     assert refusal.value.field == "payload.connectorId"
+
+
+@pytest.mark.parametrize("action", LOCATIONS)
+def test_no_charge_point_is_sent_to_a_host_that_is_not_listed(stores, action):
+    """Whether somebody asks for a file or writes the request by hand."""
+    enter_the_cast(stores)
+    field = ".".join(("payload", *LOCATIONS[action]))
+    request = CommandRequest("CP001", action, GOOD[action], "olga", deadline_s=60)
+
+    def desk_for(*hosts):
+        return CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING, hosts)
+
+    with pytest.raises(FieldError, match=r"FILE_HOSTS: files\.example$") as refusal:
+        desk_for("files.example").queue(request, NOON_MS)
+    listed = desk_for("files.example", "host").queue(request, NOON_MS)
+
+    assert refusal.value.field == field
+    assert listed.action == action
 
 
 @pytest.mark.parametrize("key", ["00" * 16, "aB" * 20])

@@ -76,6 +76,22 @@ def test_a_password_behind_escaped_slashes_is_masked():
     assert frame == r'[2,"1","GetDiagnostics",{"location":"ftp:\/\/me:****@host\/x"}]'
 
 
+HOSTED = "https://files.example/a/files"
+GRANT_ID, SECRET = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+
+
+def test_the_secret_in_the_address_of_a_file_is_masked():
+    payload = {"location": f"{HOSTED}/{GRANT_ID}{SECRET}/nw-5.bin"}
+
+    shown = mask_payload("UpdateFirmware", payload)["location"]
+
+    assert shown == f"{HOSTED}/{GRANT_ID}****/nw-5.bin"
+    told = json.dumps([3, "1", {"fileName": payload["location"]}])
+    for frame in (told, told.replace("/", "\\/")):
+        assert GRANT_ID in mask_frame(frame)
+        assert SECRET not in mask_frame(frame)
+
+
 FRAMES = {
     "as we send it": f'[2,"1","ChangeConfiguration",{{"key":"AuthorizationKey","value":"{KEY}"}}]',
     "value first": f'[2,"1","ChangeConfiguration",{{"value":"{KEY}","key":"AuthorizationKey"}}]',
@@ -117,6 +133,7 @@ UNTOUCHED = {
     "only the name": '[3,"1",{"unknownKey":["AuthorizationKey"]}]',
     "a key without a value": '[3,"1",{"configurationKey":[{"key":"AuthorizationKey"}]}]',
     "broken": '[2,"1","Heartbeat",{',
+    "a digest among files": f'[2,"1","X",{{"data":"files/{GRANT_ID}/{SECRET}"}}]',
     "broken, with escapes": '[2,"1","DataTransfer",{"data":"\\u0041',
 }
 

@@ -134,6 +134,14 @@ def test_a_request_becomes_a_record(action):
     assert transfer.steps == []
 
 
+def test_the_address_of_a_file_that_is_kept_here_holds_the_id_of_its_transfer():
+    elsewhere = transfer_of(command("GetDiagnostics"))
+    here = replace(elsewhere, location="ftp://command-1:****@files.example/")
+
+    assert not elsewhere.is_hosted
+    assert here.is_hosted
+
+
 def test_what_a_request_leaves_out_is_not_known():
     asked = replace(command("GetDiagnostics"), payload={"location": LOCATION})
 
@@ -447,6 +455,15 @@ def test_a_charge_point_can_go_there(location):
 @pytest.mark.parametrize("location", BAD_LOCATIONS)
 def test_a_charge_point_can_t_go_there(location):
     assert location_problem(location).startswith("must ")
+
+
+def test_where_hosts_are_listed_a_charge_point_can_go_to_them_only():
+    hosts = ("files.example",)
+
+    assert location_problem("https://files.example/fw.bin", hosts) is None
+    assert "FILE_HOSTS" in location_problem("https://host/fw.bin", hosts)
+    with pytest.raises(FieldError, match=r"payload\.location: .*FILE_HOSTS"):
+        check_transfer("UpdateFirmware", PAYLOADS["UpdateFirmware"], ("other.example",))
 
 
 @pytest.mark.parametrize(

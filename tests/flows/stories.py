@@ -16,7 +16,8 @@ from csms.commands import local_lists
 from csms.commands.charging_profiles import up_to_date
 from csms.commands.local_lists import SyncRequest
 from csms.commands.signing import Signing
-from csms.commands.transfer_requests import LogKind, LogUpload, TransferDesk, Wish
+from csms.commands.transfer_requests import TransferDesk
+from csms.commands.transfer_wishes import LogKind, LogUpload, Wish
 from csms.domain.authorization import IdTag, TagStatus, fold
 from csms.domain.certificate_authority import pem_chain
 from csms.domain.command import CommandState
@@ -381,7 +382,7 @@ def upload_logs(world):
     for _ in range(2):
         world.operator(
             lambda process: TransferDesk(
-                process.stores, process.desk, Signing(process.stores, None, None)
+                process.stores, process.desk, Signing(process.stores, None, None), process.settings
             ).upload_log(Wish("CP001", "operator"), upload, world.now_ms)
         )
         for heard in world.charge_point.calls("GetLog")[-1:]:

@@ -91,7 +91,7 @@ class OneProcess:
         self.settings = settings
         self.process_id = f"web-{next(self._numbers)}"
         sealer = Sealer(PEPPER)
-        self.desk = CommandDesk(self.stores, sealer, DEADLINE_S, BEFORE_QUEUEING)
+        self.desk = CommandDesk(self.stores, sealer, DEADLINE_S, BEFORE_QUEUEING, ())
         self.sequels = Sequels(self.stores, self.desk, settings, storage)
         delivery = Delivery(
             self.stores, sealer, Waiting(), self.process_id, PEPPER, CALL_TIMEOUT_S, self.sequels

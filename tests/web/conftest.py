@@ -44,11 +44,11 @@ def parts_around(store_url):
 
     def make(stores, **environ):
         around = Around()
-        desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING)
-        storage = MemoryStorage()
         settings = Settings.from_env(
             {**ENVIRONMENT, "REDIS_URL": store_url, "CSMS_API_KEY": BOOTSTRAP_KEY, **environ}
         )
+        storage = MemoryStorage()
+        desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING, settings.allowed_file_hosts)
         around.parts = WebParts(
             settings=settings,
             stores=stores,
@@ -58,7 +58,7 @@ def parts_around(store_url):
             firmware_library=FirmwareLibrary(stores, storage, settings),
             uploads=UploadDesk(stores, storage, settings.uploads_total_bytes),
             transfers=TransferDesk(
-                stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work())
+                stores, desk, Signing(stores, Sealer(PEPPER), lambda work: work()), settings
             ),
             waiting=Waiting(),
             process_id=PROCESS_ID,

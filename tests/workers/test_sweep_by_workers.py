@@ -28,7 +28,7 @@ def counts(store_url):
 def overdue(stores):
     """A command that waits in vain."""
     stores.charge_points.create(CP001)
-    desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING)
+    desk = CommandDesk(stores, Sealer(PEPPER), 60, BEFORE_QUEUEING, ())
     request = CommandRequest("CP001", "ClearCache", {}, requested_by="operator", deadline_s=60)
     return desk.queue(request, clock.now_ms() - HOUR_MS)
 

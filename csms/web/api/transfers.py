@@ -9,7 +9,7 @@ from marshmallow import Schema, fields
 from marshmallow.validate import Length, OneOf, Range
 
 from csms import clock
-from csms.commands.transfer_requests import (
+from csms.commands.transfer_wishes import (
     FirmwareUpdate,
     LogKind,
     LogUpload,

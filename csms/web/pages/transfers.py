@@ -8,7 +8,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from csms import clock
-from csms.commands.transfer_requests import Wish
+from csms.commands.transfer_wishes import Wish
 from csms.domain.command import Command
 from csms.domain.transfer import Subject
 from csms.errors import (
