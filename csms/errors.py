@@ -126,6 +126,15 @@ class CertificateRequestClosed(CSMSError):
         self.state = state
 
 
+class CampaignClosed(CSMSError):
+    """state: what the campaign does, which leaves no room for this."""
+
+    def __init__(self, campaign_id: str, state: str, wish: str) -> None:
+        super().__init__(f"The campaign can't be {wish}: it is {state}.")
+        self.campaign_id = campaign_id
+        self.state = state
+
+
 class IdempotencyConflict(CSMSError):
     def __init__(self) -> None:
         super().__init__(

@@ -104,11 +104,11 @@ class LogChoice(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FirmwareWork:
     """image_id: of the library. version: what a charge point reports that runs it; "" where that
-    is not to be checked. signing_key: of ours, that signs where the image has no signature.
-    signed: auto, true or false, as of a single update."""
+    is not to be checked, None in a wish for that of the image. signed: auto, true or false, as of a
+    single update. signing_key: of ours, that signs where the image has no signature."""
 
     image_id: str
-    version: str = ""
+    version: str | None = None
     signed: str = "auto"
     signing_key: str = ""
     retries: int | None = None
@@ -449,3 +449,8 @@ def _check_window(window: Window) -> None:
         ZoneInfo(window.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise FieldError("rules.window.zone", "must be a zone such as Europe/Berlin") from None
+
+
+def event_name(campaign_id: str) -> str:
+    """What the page hears when a campaign has changed; no charge point is called so."""
+    return f"campaign:{campaign_id}"

@@ -218,6 +218,7 @@ class ChargePoints:
                 keys.outbox(charge_point_id),
                 keys.in_flight(charge_point_id),
                 keys.commands_of(charge_point_id),
+                keys.campaign_at(charge_point_id),
                 *[keys.command(charge_point_id, command_id) for command_id in command_ids],
                 keys.reservations_of(charge_point_id),
                 keys.active_reservations(charge_point_id),

@@ -136,6 +136,11 @@ def security_event(charge_point_id: str, event_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:security-event:{event_id}"
 
 
+def campaign_at(charge_point_id: str) -> str:
+    """The campaign that works on it."""
+    return f"csms:{{{charge_point_id}}}:campaign"
+
+
 def reservations_of(charge_point_id: str) -> str:
     return f"csms:{{{charge_point_id}}}:reservations"
 
@@ -227,6 +232,8 @@ SECURITY_EVENT_OWNERS = "csms:security-event-owners"
 RESERVATIONS = "csms:reservations"
 RESERVATIONS_DUE = "csms:reservations-due"
 RESERVATION_IDS = "csms:reservation-ids"
+CAMPAIGNS = "csms:campaigns"
+CAMPAIGNS_DUE = "csms:campaigns-due"
 TRANSFERS_DUE = "csms:transfers-due"
 PROCESSES = "csms:processes"
 EVENTS = "csms:events"
@@ -256,6 +263,33 @@ def tag_group(name: str) -> str:
 
 def active_transactions(folded: str) -> str:
     return f"csms:id-tag:{{{_digest(folded)}}}:active"
+
+
+def campaign(campaign_id: str) -> str:
+    return f"csms:campaign:{{{campaign_id}}}"
+
+
+def campaign_listed(campaign_id: str) -> str:
+    """The charge points of a selection by list."""
+    return f"csms:campaign:{{{campaign_id}}}:listed"
+
+
+def campaign_trail(campaign_id: str) -> str:
+    return f"csms:campaign:{{{campaign_id}}}:trail"
+
+
+def campaign_targets(campaign_id: str) -> str:
+    return f"csms:campaign:{{{campaign_id}}}:targets"
+
+
+def campaign_order(campaign_id: str) -> str:
+    """All its targets in the order of their ids."""
+    return f"csms:campaign:{{{campaign_id}}}:order"
+
+
+def campaign_index(campaign_id: str, name: str) -> str:
+    """name: a state of targets; those that wait for another try are `again`."""
+    return f"csms:campaign:{{{campaign_id}}}:in:{name}"
 
 
 def charging_profile_template(name: str) -> str:

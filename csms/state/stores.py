@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from csms.state.attempts import FailedAttempts
+from csms.state.campaigns import Campaigns
 from csms.state.certificate_requests import CertificateRequests
 from csms.state.certificates import Certificates
 from csms.state.charge_points import ChargePoints
@@ -35,6 +36,7 @@ from csms.state.uploaded_files import UploadedFiles
 @dataclass(frozen=True, slots=True)
 class Stores:
     link: Link
+    campaigns: Campaigns
     certificate_requests: CertificateRequests
     certificates: Certificates
     charge_points: ChargePoints
@@ -69,6 +71,7 @@ class Stores:
     def behind(cls, link: Link, message_log_length: int) -> "Stores":
         return cls(
             link=link,
+            campaigns=Campaigns(link),
             certificate_requests=CertificateRequests(link),
             certificates=Certificates(link),
             charge_points=ChargePoints(link),

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from csms.errors import (
     AlreadyExists,
+    CampaignClosed,
     CertificateRequestClosed,
     ChargePointExists,
     ChargePointNotConnected,
@@ -80,6 +81,7 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     FileGrantUnknown: HTTPStatus.NOT_FOUND,
     FileGrantUsed: HTTPStatus.FORBIDDEN,
     FileGrantWithdrawn: HTTPStatus.GONE,
+    CampaignClosed: HTTPStatus.CONFLICT,
     IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     LocalListNotAssigned: HTTPStatus.CONFLICT,
