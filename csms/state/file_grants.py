@@ -1,6 +1,6 @@
 """Grants of files: which charge point may fetch or leave which one, and until when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from csms.domain.file_grant import FileGrant, GrantKind, GrantState
 from csms.state import keys
@@ -57,8 +57,20 @@ class FileGrants:
         )
 
     def find(self, grant_id: str) -> FileGrant | None:
-        fields = pairs(self._link.call("HGETALL", keys.file_grant(grant_id)))
-        return _grant(grant_id, fields) if fields else None
+        return self.find_all([grant_id]).get(grant_id)
+
+    def find_all(self, grant_ids: Sequence[str]) -> dict[str, FileGrant]:
+        """Those of the ids that there are."""
+        if not grant_ids:
+            return {}
+        replies = self._link.batch(
+            *[("HGETALL", keys.file_grant(grant_id)) for grant_id in grant_ids]
+        )
+        return {
+            grant_id: _grant(grant_id, pairs(reply))
+            for grant_id, reply in zip(grant_ids, replies, strict=True)
+            if reply
+        }
 
     def withdraw(self, grant_id: str) -> None:
         """Nobody comes in with it any more; may be repeated."""

@@ -15,6 +15,7 @@ from csms.domain.transfer import (
 )
 from csms.state.transfers import Report
 from csms.web.pages import transfer_words, transfers
+from csms.web.transfer_files import FileState
 
 PAGE = "/charge-points/CP001/firmware-and-logs"
 UPDATES = "/charge-points/CP001/firmware-updates"
@@ -219,6 +220,11 @@ def test_every_remark_and_every_kind_has_words():
         assert transfer_words.remark_words(remark)
     named = {transfer_words.transfer_name(transfer(TransferState.DONE, log_type="SecurityLog"))}
     assert named == {"Security log"}
+
+
+@pytest.mark.parametrize("state", FileState)
+def test_every_state_of_a_file_has_words(state):
+    assert transfer_words.file_words(state)
 
 
 @pytest.mark.parametrize("status", [*transfer_words._STATUSES, "Unheard-of"])

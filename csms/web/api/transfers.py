@@ -18,13 +18,14 @@ from csms.commands.transfer_wishes import (
 )
 from csms.domain.command import Command
 from csms.domain.firmware_signature import CERTIFICATE_MAX, SIGNATURE_MAX
-from csms.domain.transfer import Subject, Transfer, TransferKind, TransferState
+from csms.domain.transfer import Subject, TransferKind, TransferState
 from csms.state.pages import Page
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.commands import IdempotencyHeader, WaitQuery, deadline_field, waited_for
 from csms.web.api.fields import Instant, PageQuery, page_of
 from csms.web.api.signing_keys import sha256_field
 from csms.web.parts import parts
+from csms.web.transfer_files import FileState, ShownTransfer, with_files
 
 blueprint = ApiBlueprint("transfers", "Firmware updates, and uploads of diagnostics and logs.")
 
@@ -42,16 +43,20 @@ def _count(said: str) -> fields.Integer:
     )
 
 
-class _NewTransferSchema(Schema):
-    location = fields.String(
-        required=True,
-        validate=Length(1, LOCATION_LONGEST, error=f"must have 1 to {LOCATION_LONGEST} characters"),
+def _location(example: str, otherwise: str) -> fields.String:
+    """otherwise: what is done where it is left out."""
+    return fields.String(
+        load_default="",
+        validate=Length(0, LOCATION_LONGEST, error=f"must have {LOCATION_LONGEST} characters"),
         metadata={
-            "example": "ftp://user:password@files.example/directory",
-            "description": "ftp, ftps, sftp, http or https. Its password is masked everywhere but "
-            "on the wire.",
+            "example": example,
+            "description": "ftp, ftps, sftp, http or https, on a host of FILE_HOSTS where that is "
+            f"set. Its password is masked everywhere but on the wire. {otherwise}",
         },
     )
+
+
+class _NewTransferSchema(Schema):
     retries = _count("How often the charge point tries again.")
     retry_interval_s = _count("How long it waits in between.")
     deadline_s = deadline_field()
@@ -60,6 +65,15 @@ class _NewTransferSchema(Schema):
 class NewFirmwareUpdateSchema(_NewTransferSchema):
     """Sent as SignedUpdateFirmware or UpdateFirmware, see `signed`."""
 
+    location = _location("https://files.example/firmware.bin", "Left out: `firmware_id` is needed.")
+    firmware_id = fields.String(
+        load_default="",
+        validate=Length(0, 64),
+        metadata={
+            "description": "Of the firmware library. The charge point gets an address of its own, "
+            "by a protocol that it supports; what does not fit it is warned of."
+        },
+    )
     retrieve_at = Instant(
         load_default=None, allow_none=True, metadata={"description": "Not before; else at once."}
     )
@@ -86,7 +100,8 @@ class NewFirmwareUpdateSchema(_NewTransferSchema):
     sha256 = sha256_field(
         load_default="",
         metadata={
-            "description": "Of the firmware file. Beside a signature it is checked, and warned of."
+            "description": "Of the firmware file; the library knows those of its own. Beside a "
+            "signature it is checked, and warned of."
         },
     )
     signature = fields.String(
@@ -105,14 +120,20 @@ class NewFirmwareUpdateSchema(_NewTransferSchema):
 class NewLogUploadSchema(_NewTransferSchema):
     """Sent as GetDiagnostics or GetLog, see `kind`."""
 
+    location = _location(
+        "ftp://user:password@files.example/directory",
+        "Left out: here, at an address that takes one upload, by a protocol that the charge point "
+        "supports.",
+    )
     kind = fields.Enum(
         LogKind,
         by_value=True,
         load_default=LogKind.DIAGNOSTICS,
         error_messages={"unknown": f"must be one of {', '.join(LogKind)}"},
         metadata={
-            "description": "diagnostics: GetDiagnostics of OCPP 1.6; the others: GetLog of the "
-            "security extension."
+            "description": "diagnostics: GetDiagnostics of OCPP 1.6; diagnostics-log, "
+            "security-log: GetLog of the security extension; auto: diagnostics-log, or diagnostics "
+            "where the charge point has said that it does not know GetLog."
         },
     )
     oldest_at = Instant(load_default=None, allow_none=True)
@@ -137,7 +158,26 @@ class TransferEventSchema(Schema):
     firmware_after = fields.String(attribute="event.firmware_after")
 
 
+class TransferFileSchema(Schema):
+    """A file that is kept here: of an upload, what is known once it has arrived."""
+
+    name = fields.String(metadata={"description": "Of an upload: as the charge point called it."})
+    size_bytes = fields.Integer(allow_none=True)
+    sha256 = fields.String()
+    state = fields.Enum(
+        FileState,
+        by_value=True,
+        metadata={
+            "description": "open: the charge point may come. used: the upload has arrived. "
+            "expired, withdrawn: it may not come any more."
+        },
+    )
+    expires_at = Instant(attribute="expires_at_ms", allow_none=True)
+
+
 class _TransferSchema(Schema):
+    """Of a ShownTransfer."""
+
     id = fields.String(
         attribute="transfer_id", metadata={"description": "Also that of its command."}
     )
@@ -168,6 +208,16 @@ class _TransferSchema(Schema):
     hint = fields.String(metadata={"description": "What to do instead, where that is known."})
     warnings = fields.List(fields.String())
     history = fields.List(fields.Nested(TransferEventSchema), attribute="steps")
+    file = fields.Nested(
+        TransferFileSchema,
+        allow_none=True,
+        metadata={"description": "Null where it is not kept here."},
+    )
+
+    def get_attribute(self, obj: ShownTransfer, attr: str, default: Any) -> Any:
+        """What the transfer itself has, and what is known beside it."""
+        owner = obj if attr in {"file", "upload_id"} else obj.transfer
+        return super().get_attribute(owner, attr, default)
 
 
 class FirmwareUpdateSchema(_TransferSchema):
@@ -186,11 +236,14 @@ class LogUploadSchema(_TransferSchema):
     oldest_at = Instant(attribute="oldest_at_ms", allow_none=True)
     latest_at = Instant(attribute="latest_at_ms", allow_none=True)
     file_name = fields.String(metadata={"description": "What the charge point says it uploads."})
+    upload_id = fields.String(
+        allow_none=True, metadata={"description": "Of its file, while that is kept here."}
+    )
 
 
 _UPDATES = "/charge-points/<charge_point:charge_point_id>/firmware-updates"
 _UPLOADS = "/charge-points/<charge_point:charge_point_id>/log-uploads"
-Asked = tuple[Transfer, HTTPStatus, dict[str, str]]
+Asked = tuple[ShownTransfer, HTTPStatus, dict[str, str]]
 
 
 @blueprint.operation(
@@ -240,6 +293,7 @@ def firmware_update(body: Mapping[str, Any]) -> FirmwareUpdate:
     """A wish from what NewFirmwareUpdateSchema has loaded."""
     return FirmwareUpdate(
         location=body["location"],
+        image_id=body["firmware_id"],
         retrieve_at_ms=body["retrieve_at"],
         install_at_ms=body["install_at"],
         retries=body["retries"],
@@ -278,11 +332,11 @@ def _wish(
 
 def _asked(command: Command, wait_s: float, subject: Subject) -> Asked:
     command, status = waited_for(command, wait_s)
-    transfer = _get(command.charge_point_id, command.command_id, subject)
+    shown = _get(command.charge_point_id, command.command_id, subject)
     view, name = _VIEWS[subject]
-    found_by: dict[str, Any] = {name: transfer.transfer_id}
-    location = url_for(view, charge_point_id=transfer.charge_point_id, **found_by)
-    return transfer, status, {"Location": location}
+    found_by: dict[str, Any] = {name: command.command_id}
+    location = url_for(view, charge_point_id=command.charge_point_id, **found_by)
+    return shown, status, {"Location": location}
 
 
 _VIEWS = {
@@ -291,29 +345,31 @@ _VIEWS = {
 }
 
 
-def _get(charge_point_id: str, transfer_id: str, subject: Subject) -> Transfer:
-    found = parts().stores.transfers.get(charge_point_id, transfer_id, subject)
-    return found.as_of(clock.now_ms())
+def _get(charge_point_id: str, transfer_id: str, subject: Subject) -> ShownTransfer:
+    stores = parts().stores
+    found = stores.transfers.get(charge_point_id, transfer_id, subject)
+    [shown] = with_files(stores, [found], clock.now_ms())
+    return shown
 
 
-def _page(charge_point_id: str, query: dict[str, Any], subject: Subject) -> Page[Transfer]:
+def _page(charge_point_id: str, query: dict[str, Any], subject: Subject) -> Page[ShownTransfer]:
     parts().stores.charge_points.get(charge_point_id)
     return transfers_of(charge_point_id, subject, query["cursor"], query["limit"])
 
 
 def transfers_of(
     charge_point_id: str, subject: Subject, cursor: str | None, limit: int
-) -> Page[Transfer]:
+) -> Page[ShownTransfer]:
     """Newest first, as they stand now."""
-    found = parts().stores.transfers.page(charge_point_id, subject, cursor, limit)
-    now_ms = clock.now_ms()
-    return Page([transfer.as_of(now_ms) for transfer in found.items], found.next_cursor)
+    stores = parts().stores
+    found = stores.transfers.page(charge_point_id, subject, cursor, limit)
+    return Page(with_files(stores, found.items, clock.now_ms()), found.next_cursor)
 
 
 @blueprint.operation(
     "GET", _UPDATES, query=PageQuery, answers=(200, page_of(FirmwareUpdateSchema)), fails=(404,)
 )
-def list_firmware_updates(query: dict[str, Any], charge_point_id: str) -> Page[Transfer]:
+def list_firmware_updates(query: dict[str, Any], charge_point_id: str) -> Page[ShownTransfer]:
     """List a charge point's firmware updates, newest first, with what it reported of each."""
     return _page(charge_point_id, query, Subject.FIRMWARE)
 
@@ -321,7 +377,7 @@ def list_firmware_updates(query: dict[str, Any], charge_point_id: str) -> Page[T
 @blueprint.operation(
     "GET", f"{_UPDATES}/<update_id>", answers=(200, FirmwareUpdateSchema), fails=(404,)
 )
-def read_firmware_update(charge_point_id: str, update_id: str) -> Transfer:
+def read_firmware_update(charge_point_id: str, update_id: str) -> ShownTransfer:
     """Read a firmware update."""
     return _get(charge_point_id, update_id, Subject.FIRMWARE)
 
@@ -329,12 +385,12 @@ def read_firmware_update(charge_point_id: str, update_id: str) -> Transfer:
 @blueprint.operation(
     "GET", _UPLOADS, query=PageQuery, answers=(200, page_of(LogUploadSchema)), fails=(404,)
 )
-def list_log_uploads(query: dict[str, Any], charge_point_id: str) -> Page[Transfer]:
+def list_log_uploads(query: dict[str, Any], charge_point_id: str) -> Page[ShownTransfer]:
     """List a charge point's uploads of diagnostics and logs, newest first."""
     return _page(charge_point_id, query, Subject.LOGS)
 
 
 @blueprint.operation("GET", f"{_UPLOADS}/<upload_id>", answers=(200, LogUploadSchema), fails=(404,))
-def read_log_upload(charge_point_id: str, upload_id: str) -> Transfer:
+def read_log_upload(charge_point_id: str, upload_id: str) -> ShownTransfer:
     """Read an upload."""
     return _get(charge_point_id, upload_id, Subject.LOGS)

@@ -2,6 +2,7 @@
 
 from csms.domain.transfer import BOOTED, Remark, Transfer, TransferKind, TransferState
 from csms.web.pages.words import Badge
+from csms.web.transfer_files import FileState
 
 _STATES = {
     TransferState.REQUESTED: Badge(
@@ -39,6 +40,12 @@ _STATES = {
     TransferState.UNSENT: Badge(
         "Never sent", "faulted", "minus", "It could not be delivered to the charge point."
     ),
+}
+_FILES = {
+    FileState.OPEN: "Its address is valid until",
+    FileState.EXPIRED: "Its address was valid until",
+    FileState.USED: "It has arrived.",
+    FileState.WITHDRAWN: "Its address is not valid any more.",
 }
 _STATUSES = {
     BOOTED: "It restarted",
@@ -95,9 +102,15 @@ def remark_words(remark: Remark) -> str:
     return _REMARKS[remark]
 
 
+def file_words(state: FileState) -> str:
+    """Those of open and expired go on with the instant."""
+    return _FILES[state]
+
+
 WORDS = {
     "transfer_badge": transfer_badge,
     "transfer_name": transfer_name,
     "status_words": status_words,
     "remark_words": remark_words,
+    "file_words": file_words,
 }

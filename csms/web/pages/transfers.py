@@ -1,6 +1,6 @@
 """A charge point's firmware and logs: asking for an update or an upload, and how far each is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -9,14 +9,19 @@ from werkzeug.wrappers import Response
 
 from csms import clock
 from csms.commands.transfer_wishes import Wish
+from csms.domain.charge_point import ChargePoint
 from csms.domain.command import Command
+from csms.domain.file_hosting import mismatches
+from csms.domain.hosted_file import FirmwareImage
 from csms.domain.transfer import Subject
 from csms.errors import (
     ChargePointNotConnected,
     CommandForbidden,
     CSMSError,
     FieldError,
+    FilesNotHosted,
     NotFound,
+    NoWayForFiles,
 )
 from csms.web import charge_point_state
 from csms.web.api.commands import wait_for_end
@@ -38,6 +43,8 @@ blueprint = Blueprint("transfers_page", __name__)
 SHOWN = 20
 _INSTANTS = {"retrieve_at", "install_at", "oldest_at", "latest_at"}
 _NUMBERS = {"retries", "retry_interval_s"}
+# Who has more of them names firmware through the API.
+_IMAGES_MAX = 100
 
 
 @blueprint.get("/charge-points/<charge_point:charge_point_id>/firmware-and-logs")
@@ -49,6 +56,7 @@ def _page(charge_point_id: str, **rejected: Any) -> str:
     """rejected: `subject`, `error` and `values` of a form that was not taken."""
     stores = parts().stores
     state = charge_point_state.get(stores, charge_point_id)
+    is_hosted = bool(parts().settings.files_url or parts().settings.files_ftp_url)
     updates_from, uploads_from = query.text("updates") or None, query.text("uploads") or None
     return render_template(
         "charge_point_transfers.html",
@@ -56,10 +64,21 @@ def _page(charge_point_id: str, **rejected: Any) -> str:
         updates=transfers_of(charge_point_id, Subject.FIRMWARE, updates_from, SHOWN),
         uploads=transfers_of(charge_point_id, Subject.LOGS, uploads_from, SHOWN),
         is_newest=not (updates_from or uploads_from),
+        images=_images_for(state.record) if is_hosted else {},
+        is_hosted=is_hosted,
         signing_keys=[key.name for key in stores.signing_keys.all()],
         rejected={"subject": "", "error": None, "values": {}, **rejected},
         **WORDS,
     )
+
+
+def _images_for(charge_point: ChargePoint) -> Mapping[str, Sequence[FirmwareImage]]:
+    """The newest firmware of the library, what fits the charge point first; by what it is."""
+    newest = parts().stores.firmware_images.page(None, _IMAGES_MAX).items
+    return {
+        "That may fit": [image for image in newest if not mismatches(image, charge_point)],
+        "For others": [image for image in newest if mismatches(image, charge_point)],
+    }
 
 
 @blueprint.post("/charge-points/<charge_point:charge_point_id>/firmware-updates")
@@ -98,7 +117,7 @@ def _ask(
         command = ask(wish)
     except (FieldError, NotFound) as error:
         return _rejected(charge_point_id, subject, error, HTTPStatus.UNPROCESSABLE_ENTITY)
-    except (ChargePointNotConnected, CommandForbidden) as error:
+    except (ChargePointNotConnected, CommandForbidden, FilesNotHosted, NoWayForFiles) as error:
         return _rejected(charge_point_id, subject, error, HTTPStatus.CONFLICT)
     wait_for_end(parts(), command, WAIT_S)
     address = url_for(
