@@ -1,6 +1,6 @@
 """What there is to see of the workers: jobs by queue and state, who works, and what has failed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 from csms import jobs
 from csms.domain.secrets import mask_text
 from csms.errors import NotFound, StoreUnavailable
+from csms.state.pages import Page
 
 # Of each queue; the oldest are forgotten beyond.
 FAILED_KEPT: Final = 500
@@ -51,12 +52,6 @@ class WorkerSeen:
 
     def is_alive(self, now_ms: int) -> bool:
         return now_ms - self.last_heartbeat_ms < ALIVE_S * 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class FailedPage:
-    items: Sequence[FailedJob]
-    next_cursor: str | None
 
 
 class JobLists:
@@ -98,7 +93,7 @@ class JobLists:
             ]
         return sorted(found, key=lambda worker: -worker.last_heartbeat_ms)
 
-    def failed(self, cursor: str | None, limit: int) -> FailedPage:
+    def failed(self, cursor: str | None, limit: int) -> Page[FailedJob]:
         """Newest first; cursor: the job after which the page begins."""
         with _our_errors():
             entries = sorted(
@@ -110,9 +105,7 @@ class JobLists:
             page = entries[start : start + limit]
             found = [self._failed_job(job_id, one) for _, job_id, one in page]
         is_last = start + limit >= len(entries)
-        return FailedPage(
-            [job for job in found if job is not None], None if is_last else page[-1][1]
-        )
+        return Page([job for job in found if job is not None], None if is_last else page[-1][1])
 
     def retry(self, job_id: str) -> None:
         """Try a failed job again, as often as one that is new. Raises NotFound."""

@@ -23,6 +23,7 @@ from csms.web.api import (
     docs,
     firmware,
     id_tags,
+    jobs,
     local_lists,
     messages,
     overview,
@@ -65,6 +66,7 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     security_events.blueprint,
     certificates.blueprint,
     overview.blueprint,
+    jobs.blueprint,
     api_keys.blueprint,
 )
 

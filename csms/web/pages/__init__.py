@@ -10,6 +10,7 @@ from csms.web.pages import (
     events,
     firmware,
     id_tags,
+    jobs,
     local_list,
     overview,
     refused,
@@ -39,5 +40,6 @@ PAGES = (
     security_events.blueprint,
     firmware.blueprint,
     signing_keys.blueprint,
+    jobs.blueprint,
     events.blueprint,
 )

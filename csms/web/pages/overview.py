@@ -5,6 +5,7 @@ from flask import Blueprint, render_template
 from csms import clock
 from csms.domain.connector import ChargePointStatus
 from csms.web import charge_point_state
+from csms.web.jobs import trouble
 from csms.web.pages.charge_points import with_critical_events
 from csms.web.parts import parts
 
@@ -31,5 +32,6 @@ def page() -> str:
         critical_count=stores.security_events.open_count(),
         charge_points=charge_point_state.page(stores, None, SHOWN),
         ending_certificates=[c for c in parts().server_certificates() if c.ends_soon(now_ms)],
+        jobs_trouble=trouble(parts().jobs, now_ms),
         now_ms=now_ms,
     )
