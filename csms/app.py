@@ -14,6 +14,7 @@ from cryptography import x509
 
 from csms import jobs, logs
 from csms.commands.before_queueing import BEFORE_QUEUEING
+from csms.commands.campaigns import CampaignDesk
 from csms.commands.certificate_authority import authority_of
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk
@@ -175,6 +176,7 @@ class WebProcess:
                 stores=self.stores,
                 accounts=Accounts(self.link, self.settings.credential_pepper),
                 desk=self.desk,
+                campaigns=CampaignDesk(self.stores, self.settings),
                 storage=self.storage,
                 firmware_library=FirmwareLibrary(self.stores, self.storage, self.settings),
                 uploads=UploadDesk(self.stores, self.storage, self.settings.uploads_total_bytes),

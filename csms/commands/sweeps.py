@@ -6,6 +6,7 @@ Each sweep looks at a bounded number of records a time, and what it does may be 
 from collections.abc import Callable
 
 from csms.commands import (
+    campaigns,
     certificate_signing,
     local_lists,
     reservations,
@@ -18,6 +19,7 @@ from csms.commands.sequel import Sequel
 Sweep = Callable[[Sequel], None]
 
 SWEEPS: tuple[Sweep, ...] = (
+    campaigns.sweep,
     certificate_signing.sweep,
     local_lists.sweep_syncs,
     local_lists.sweep_watched,

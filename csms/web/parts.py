@@ -6,6 +6,7 @@ from typing import cast
 
 from flask import current_app
 
+from csms.commands.campaigns import CampaignDesk
 from csms.commands.dispatch import CommandDesk
 from csms.commands.firmware_library import FirmwareLibrary
 from csms.commands.transfer_requests import TransferDesk
@@ -35,6 +36,7 @@ class WebParts:
     stores: Stores
     accounts: Accounts
     desk: CommandDesk
+    campaigns: CampaignDesk
     storage: Storage
     uploads: UploadDesk
     firmware_library: FirmwareLibrary

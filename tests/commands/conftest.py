@@ -98,3 +98,9 @@ def desk(stores):
 @pytest.fixture
 def socket(desk):
     return Socket(desk.stores)
+
+
+@pytest.fixture
+def plug_in(desk):
+    """Connects any charge point."""
+    return lambda record, now_ms=NOON_MS: Socket(desk.stores, record=record, now_ms=now_ms)

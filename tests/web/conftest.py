@@ -9,6 +9,7 @@ from visitors import BOOTSTRAP_KEY, PASSWORD, PROCESS_ID, Browser, program
 
 from csms import clock, jobs
 from csms.commands.before_queueing import BEFORE_QUEUEING
+from csms.commands.campaigns import CampaignDesk
 from csms.commands.dispatch import CommandDesk
 from csms.commands.firmware_library import FirmwareLibrary
 from csms.commands.sealing import Sealer
@@ -54,6 +55,7 @@ def parts_around(store_url):
             stores=stores,
             accounts=Accounts(stores.link, PEPPER),
             desk=desk,
+            campaigns=CampaignDesk(stores, settings),
             storage=storage,
             firmware_library=FirmwareLibrary(stores, storage, settings),
             uploads=UploadDesk(stores, storage, settings.uploads_total_bytes),
