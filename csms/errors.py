@@ -126,6 +126,15 @@ class CertificateRequestClosed(CSMSError):
         self.state = state
 
 
+class FirmwareInUse(CSMSError):
+    """A campaign that is not over sends it."""
+
+    def __init__(self, image_id: str, campaign: str) -> None:
+        super().__init__(f"This firmware is sent by the campaign {campaign}: abort that first.")
+        self.image_id = image_id
+        self.campaign = campaign
+
+
 class CampaignClosed(CSMSError):
     """state: what the campaign does, which leaves no room for this."""
 

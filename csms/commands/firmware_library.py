@@ -15,9 +15,10 @@ from typing import BinaryIO
 from csms.commands.incoming_file import IncomingFile
 from csms.commands.stored_files import delete_unclaimed
 from csms.config import Settings
+from csms.domain.campaign import FirmwareWork
 from csms.domain.firmware_signature import signature_warnings
 from csms.domain.hosted_file import FirmwareImage
-from csms.errors import FieldError, FirmwareLibraryFull
+from csms.errors import FieldError, FirmwareInUse, FirmwareLibraryFull
 from csms.logs import get_logger
 from csms.state.stores import Stores
 from csms.storage.interface import Storage
@@ -103,8 +104,12 @@ class FirmwareLibrary:
         return image, self.storage.open(image.storage_key)
 
     def remove(self, image_id: str, requested_by: str) -> None:
-        """What was installed of it stays; who fetches it gets no further. Raises NotFound."""
+        """What was installed of it stays; who fetches it gets no further. Raises NotFound,
+        FirmwareInUse."""
         image = self.stores.firmware_images.get(image_id)
+        for campaign in self.stores.campaigns.unfinished():
+            if isinstance(campaign.work, FirmwareWork) and campaign.work.image_id == image_id:
+                raise FirmwareInUse(image_id, campaign.name)
         self.stores.firmware_images.delete(image_id)
         delete_unclaimed(image.storage_key, self.stores, self.storage)
         self._log("firmware removed", image, requested_by)

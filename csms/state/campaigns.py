@@ -213,6 +213,11 @@ class Campaigns:
         """Newest first."""
         return newest_first(self._link, keys.CAMPAIGNS, cursor, limit, self._load)
 
+    def unfinished(self) -> list[Campaign]:
+        """Those that are not over, of which there are as many as operators can follow."""
+        ids = self._link.call("ZRANGE", keys.CAMPAIGNS, 0, -1)
+        return [found for found in self._load(ids) if found is not None and not found.is_over]
+
     def _load(self, ids: Sequence[str]) -> list[Campaign | None]:
         if not ids:
             return []

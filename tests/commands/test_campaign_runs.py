@@ -11,6 +11,7 @@ from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.campaign_runs import CampaignRuns
 from csms.commands.campaigns import CampaignDesk
 from csms.commands.dispatch import CommandDesk
+from csms.commands.firmware_library import FirmwareLibrary
 from csms.commands.sealing import Sealer
 from csms.commands.sequel import Sequel
 from csms.commands.signing import Signing
@@ -34,7 +35,7 @@ from csms.domain.campaign import (
 from csms.domain.command import CommandState
 from csms.domain.file_grant import GrantKind
 from csms.domain.hosted_file import FirmwareImage, UploadedFile
-from csms.errors import CampaignClosed, FieldError, StoreUnavailable
+from csms.errors import CampaignClosed, FieldError, FirmwareInUse, StoreUnavailable
 from csms.state import keys
 from csms.state.campaigns import LEASE_MS
 
@@ -944,6 +945,23 @@ def test_what_firmware_needs_is_there_before_it_begins(fleet, work, field):
 
     assert problem.value.field == field
     assert fleet.stores.campaigns.page(None, 10).items == []
+
+
+def test_firmware_that_is_being_sent_is_not_deleted(fleet):
+    fleet = fleet()
+    fleet.stores.firmware_images.create(IMAGE, 1_000)
+    library = FirmwareLibrary(fleet.stores, MemoryStorage(), SETTINGS)
+    other = fleet.reset()
+    campaign_id = fleet.begin(FirmwareWork("image"), CampaignKind.FIRMWARE)
+
+    with pytest.raises(FirmwareInUse, match="sent by the campaign Nightly"):
+        library.remove("image", OLGA)
+    fleet.desk.abort(campaign_id, OLGA, fleet.now_ms)
+    fleet.advance(campaign_id)
+    library.remove("image", OLGA)
+
+    assert fleet.stores.firmware_images.find("image") is None
+    assert not fleet.stores.campaigns.get(other).is_over
 
 
 # -- who wakes the worker

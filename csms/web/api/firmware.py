@@ -172,7 +172,10 @@ def fetch_firmware(image_id: str) -> Response:
     return firmware.download(image_id)
 
 
-@blueprint.operation("DELETE", _URL, answers=(204, None), fails=(404,))
+@blueprint.operation("DELETE", _URL, answers=(204, None), fails=(404, 409))
 def remove_firmware(image_id: str) -> None:
-    """Delete a file; charge points that were sent to it find nothing there any more."""
+    """Delete a file; charge points that were sent to it find nothing there any more.
+
+    Not while a campaign sends it.
+    """
     parts().firmware_library.remove(image_id, g.requested_by)
