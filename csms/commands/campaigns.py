@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from csms import jobs
 from csms.commands.campaign_views import seen_waiting
+from csms.commands.file_hosting import FileHosting
 from csms.commands.sequel import Sequel
 from csms.config import Settings
 from csms.domain.campaign import (
@@ -18,6 +19,7 @@ from csms.domain.campaign import (
     CampaignKind,
     CampaignState,
     FirmwareWork,
+    LogsWork,
     NewCampaign,
     Selection,
     Target,
@@ -26,8 +28,8 @@ from csms.domain.campaign import (
     check_campaign,
     event_name,
 )
-from csms.domain.campaign_steps import Begins, Ends, Waits, next_for
-from csms.errors import CampaignClosed, FieldError
+from csms.domain.campaign_steps import Decision, Ends, Waits, next_for
+from csms.errors import CampaignClosed, FieldError, FilesNotHosted, NoWayForFiles
 from csms.logs import get_logger
 from csms.state.stores import Stores
 
@@ -37,12 +39,14 @@ CHUNK = 500
 PER_SWEEP = 50
 
 
+# Of which charge points fetch or leave files here.
+_WITH_FILES = frozenset({CampaignKind.FIRMWARE, CampaignKind.LOGS})
 _RETRIED = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, *OVER})
 
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What would happen to one charge point: outcome is `begins`, `waits` or `skipped`."""
+    """What would happen to one charge point: outcome is `begins`, `waits`, `skipped` or `fails`."""
 
     charge_point_id: str
     outcome: str
@@ -69,7 +73,7 @@ class CampaignDesk:
     settings: Settings
 
     def create(self, wish: NewCampaign, requested_by: str, now_ms: int) -> Campaign:
-        """Raises FieldError."""
+        """Raises FieldError, FilesNotHosted."""
         campaign = self._campaign(wish, requested_by, now_ms)
         created = TrailEntry(now_ms, requested_by, "created")
         self.stores.campaigns.create(campaign, wish.selection.charge_point_ids, created)
@@ -97,6 +101,9 @@ class CampaignDesk:
         )
 
     def _checked(self, work: Work) -> Work:
+        has_files = isinstance(work, FirmwareWork | LogsWork)
+        if has_files and not (self.settings.files_url or self.settings.files_ftp_url):
+            raise FilesNotHosted
         if not isinstance(work, FirmwareWork):
             return work
         image = self.stores.firmware_images.find(work.image_id)
@@ -113,23 +120,17 @@ class CampaignDesk:
         return replace(work, version=image.version if work.version is None else work.version)
 
     def dry_run(self, wish: NewCampaign, shown: int, now_ms: int) -> DryRun:
-        """What would happen, and to whom, if it were begun now. Raises FieldError."""
+        """What would happen, and to whom, if it were begun now. Raises FieldError,
+        FilesNotHosted."""
         campaign = self._campaign(wish, "", now_ms)
-        counts = {"begins": 0, "waits": 0, "skipped": 0}
+        counts = {"begins": 0, "waits": 0, "skipped": 0, "fails": 0}
         foreseen: list[Foreseen] = []
         total = 0
         for ids in chunks(self.stores, wish.selection):
             total += len(ids)
             for charge_point_id, seen in seen_waiting(self.stores, "", ids).items():
-                match next_for(campaign, Target(charge_point_id), seen, now_ms):
-                    case Begins():
-                        found = Foreseen(charge_point_id, "begins", "")
-                    case Waits(reason):
-                        found = Foreseen(charge_point_id, "waits", reason)
-                    case Ends(_, reason):
-                        found = Foreseen(charge_point_id, "skipped", reason)
-                    case other:  # pragma: no cover
-                        raise AssertionError(other)
+                decision = next_for(campaign, Target(charge_point_id), seen, now_ms)
+                found = self._foreseen(campaign, charge_point_id, decision)
                 counts[found.outcome] += 1
                 if len(foreseen) < shown:
                     foreseen.append(found)
@@ -141,6 +142,19 @@ class CampaignDesk:
             foreseen=foreseen,
             window_is_open=window is None or window.is_open(now_ms),
         )
+
+    def _foreseen(self, campaign: Campaign, charge_point_id: str, decision: Decision) -> Foreseen:
+        match decision:
+            case Waits(reason):
+                return Foreseen(charge_point_id, "waits", reason)
+            case Ends(_, reason):
+                return Foreseen(charge_point_id, "skipped", reason)
+        if campaign.kind in _WITH_FILES:
+            try:
+                FileHosting(self.stores, self.settings).base_url(charge_point_id)
+            except NoWayForFiles as problem:
+                return Foreseen(charge_point_id, "fails", str(problem))
+        return Foreseen(charge_point_id, "begins", "")
 
     def pause(self, campaign_id: str, requested_by: str, now_ms: int) -> Campaign:
         """Nothing new is begun. Raises NotFound, CampaignClosed."""

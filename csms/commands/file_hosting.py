@@ -62,15 +62,20 @@ class FileHosting:
             expires_at_ms=begins_at_ms + self.settings.file_link_hours * HOUR_MS,
         )
 
-    def _place(self, grant: FileGrant) -> Place:
+    def base_url(self, charge_point_id: str) -> str:
+        """Where its files begin: of what is offered, by what it supports. Raises FilesNotHosted,
+        NoWayForFiles."""
         settings = self.settings
         offered = offered_by((settings.files_url, settings.files_ftp_url))
         if not offered:
             raise FilesNotHosted
-        configuration = self.stores.configurations.find(grant.charge_point_id)
+        configuration = self.stores.configurations.find(charge_point_id)
         supported = configuration.items("SupportedFileTransferProtocols")
         protocol = chosen_protocol(supported, offered, settings.files_protocol)
         if protocol is None:
-            raise NoWayForFiles(grant.charge_point_id, supported or (), tuple(offered))
-        location = location_of(grant, offered[protocol], settings.credential_pepper)
-        return Place(location, grant)
+            raise NoWayForFiles(charge_point_id, supported or (), tuple(offered))
+        return offered[protocol]
+
+    def _place(self, grant: FileGrant) -> Place:
+        base_url = self.base_url(grant.charge_point_id)
+        return Place(location_of(grant, base_url, self.settings.credential_pepper), grant)

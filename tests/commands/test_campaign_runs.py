@@ -33,9 +33,10 @@ from csms.domain.campaign import (
     Window,
 )
 from csms.domain.command import CommandState
+from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import GrantKind
 from csms.domain.hosted_file import FirmwareImage, UploadedFile
-from csms.errors import CampaignClosed, FieldError, FirmwareInUse, StoreUnavailable
+from csms.errors import CampaignClosed, FieldError, FilesNotHosted, FirmwareInUse, StoreUnavailable
 from csms.state import keys
 from csms.state.campaigns import LEASE_MS
 
@@ -916,7 +917,7 @@ def test_a_dry_run_says_what_would_happen_to_whom(fleet):
     ahead = fleet.desk.dry_run(wish, 3, NOON_MS)
 
     assert (ahead.target_count, ahead.canary_count) == (4, 1)
-    assert ahead.counts == {"begins": 2, "waits": 1, "skipped": 1}
+    assert ahead.counts == {"begins": 2, "waits": 1, "skipped": 1, "fails": 0}
     assert [(one.outcome, one.reason) for one in ahead.foreseen] == [
         ("begins", ""),
         ("waits", "it is not connected"),
@@ -945,6 +946,28 @@ def test_what_firmware_needs_is_there_before_it_begins(fleet, work, field):
 
     assert problem.value.field == field
     assert fleet.stores.campaigns.page(None, 10).items == []
+
+
+def test_a_dry_run_finds_those_that_can_not_get_at_the_files(fleet):
+    fleet = fleet(2)
+    told = ConfigurationKey("SupportedFileTransferProtocols", "FTP", True, NOON_MS)
+    fleet.stores.configurations.record("FLEET-1", [told], is_all=False)
+    wish = NewCampaign("n", CampaignKind.LOGS, LogsWork(), Selection(tuple(fleet.ids)))
+
+    ahead = fleet.desk.dry_run(wish, 9, NOON_MS)
+
+    assert [one.outcome for one in ahead.foreseen] == ["begins", "fails"]
+    assert "FLEET-1 supports FTP" in ahead.foreseen[1].reason
+
+
+@pytest.mark.parametrize("work", [LogsWork(), FirmwareWork("image")])
+def test_nothing_with_files_is_begun_where_none_are_hosted(fleet, work):
+    desk = CampaignDesk(fleet().stores, Settings.from_env(ENVIRONMENT))
+    wish = NewCampaign("n", CampaignKind.LOGS, work, Selection(everything=True))
+
+    for begin in (lambda: desk.create(wish, OLGA, NOON_MS), lambda: desk.dry_run(wish, 1, NOON_MS)):
+        with pytest.raises(FilesNotHosted):
+            begin()
 
 
 def test_firmware_that_is_being_sent_is_not_deleted(fleet):
