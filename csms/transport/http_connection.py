@@ -55,9 +55,15 @@ MAX_HEAD_BYTES = 32_768
 # What the application would believe.
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO")
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS
 _CHUNK_BYTES = 65_536
+# With 60 s for each a modem of 2.2 kbit/s is fast enough.
+_PATIENT_BYTES = 16_384
 _BODY_RATE_BYTES = 1_048_576
 _ACCEPT_PAUSE_S = 0.5
+# How much of a request is read on after an answer that ends the connection.
+_LINGER_BYTES = 1_048_576
+_LINGER_S = 2.0
 _SERVICE_RESTART = 1012
 
 
@@ -194,14 +200,28 @@ class _Head:
 class _Body(Input):
     """A request body that has to arrive in time, whoever reads it."""
 
-    __slots__ = ("_started_at", "_timeout_s")
+    __slots__ = ("_is_last", "_patience_s", "_started_at", "_timeout_s")
 
     def __init__(self, source: Input, timeout_s: float) -> None:
         super().__init__(source.rfile, source.content_length, source.socket, source.chunked_input)
         self._timeout_s = timeout_s
         self._started_at = 0.0
+        self._patience_s = 0.0
+        self._is_last = False
+
+    def be_patient(self, patience_s: float) -> None:
+        """From here on reads are short, and each has so long."""
+        self._patience_s = patience_s
+
+    def end_after_answer(self) -> None:
+        """No further request is read from this connection."""
+        self._is_last = True
 
     def read(self, length: int | None = None) -> bytes:
+        if self._patience_s:
+            if length is None or length < 0:
+                return b"".join(iter(lambda: self.read(_PATIENT_BYTES), b""))
+            length = min(length, _PATIENT_BYTES)
         with self._deadline():
             data: bytes = super().read(length)
         return data
@@ -211,15 +231,29 @@ class _Body(Input):
             line: bytes = super().readline(size)
         return line
 
+    def _discard(self) -> None:
+        """pywsgi's: what the application has not read must not be taken for the next request."""
+        if not self._is_last:
+            super()._discard()  # type: ignore[misc]  # private names again
+            return
+        if self.socket is not None:
+            return  # it waits to be told to send its body, and was told something else
+        # To close at once would take the answer from a client that is still sending.
+        self.send_100_continue_enabled = False
+        left = _LINGER_BYTES
+        try:
+            with Timeout(_LINGER_S, False):  # type: ignore[arg-type]  # False: it ends in silence
+                while left > 0 and (chunk := self.read(_PATIENT_BYTES)):
+                    left -= len(chunk)
+        except OSError:
+            pass  # the peer was quicker
+
     @contextlib.contextmanager
     def _deadline(self) -> Iterator[None]:
         if not self.content_length and not self.chunked_input:
             yield
             return
-        now = time.monotonic()
-        self._started_at = self._started_at or now
-        allowed_s = self._timeout_s * (1 + self.position // _BODY_RATE_BYTES)
-        deadline = Timeout(max(self._started_at + allowed_s - now, 0.001))
+        deadline = Timeout(self._patience_s or self._left_s())
         try:
             with deadline:
                 yield
@@ -231,6 +265,12 @@ class _Body(Input):
             raise
         except OSError as error:
             raise _InvalidClientInput(f"request body cut short: {error}") from None
+
+    def _left_s(self) -> float:
+        now = time.monotonic()
+        self._started_at = self._started_at or now
+        allowed_s = self._timeout_s * (1 + self.position // _BODY_RATE_BYTES)
+        return max(self._started_at + allowed_s - now, 0.001)
 
 
 class _NoBody:
@@ -260,6 +300,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
     close_connection: bool
     websocket: WebSocket
     _place: str | None = None
+    _is_patient = False
     _serve: Callable[[WebSocket], None]
 
     # -- the head of a request, in time
@@ -318,7 +359,24 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
         self.wsgi_input = _Body(self.wsgi_input, self.server.front.limits.body_timeout_s)
         environ["wsgi.input"] = self.wsgi_input
         environ["wsgi.input_terminated"] = True
+        self._is_patient = False
+        environ["csms.be_patient"] = self._be_patient
         return environ
+
+    def _be_patient(self) -> None:
+        """For an application whose caller has shown who it is, and may have a slow modem."""
+        self._is_patient = True
+        self.wsgi_input.be_patient(self.server.front.limits.patience_s)
+        if _NOTSENT_LOWAT is not None:
+            # Otherwise a full buffer of the kernel, which takes minutes to empty, looks like a
+            # peer that reads nothing.
+            self.socket.setsockopt(IPPROTO_TCP, _NOTSENT_LOWAT, _PATIENT_BYTES)
+
+    def start_response(self, *args: Any, **kwargs: Any) -> Any:
+        write = super().start_response(*args, **kwargs)
+        if self.close_connection:
+            self.wsgi_input.end_after_answer()
+        return write
 
     # -- the answer, in time
 
@@ -330,11 +388,15 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
 
     def _sendall(self, data: bytes) -> None:
         view = memoryview(data)
-        for start in range(0, len(view), _CHUNK_BYTES):
-            deadline = Timeout(self.server.front.limits.send_deadline_s)
+        limits = self.server.front.limits
+        size, deadline_s = _CHUNK_BYTES, limits.send_deadline_s
+        if self._is_patient:
+            size, deadline_s = _PATIENT_BYTES, limits.patience_s
+        for start in range(0, len(view), size):
+            deadline = Timeout(deadline_s)
             try:
                 with deadline:
-                    super()._sendall(view[start : start + _CHUNK_BYTES])
+                    super()._sendall(view[start : start + size])
             except Timeout as passed:
                 if passed is not deadline:
                     raise

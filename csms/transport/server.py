@@ -37,7 +37,8 @@ _SERVICE_RESTART = 1012
 class Limits:
     """header_timeout_s: for a whole request head, from the first wait for it.
     send_deadline_s: for each 64 KiB a peer is slow to take. body_timeout_s: for a request body,
-    and as much again for each MiB that has arrived. ping_interval_s: 0 = no pings.
+    and as much again for each MiB that has arrived. patience_s: instead of both, for each 16 KiB
+    where the application is patient with its caller. ping_interval_s: 0 = no pings.
     max_connections_per_address: 0 = no limit.
     """
 
@@ -48,6 +49,7 @@ class Limits:
     ping_interval_s: float = 25.0
     max_message_bytes: int = 1_048_576
     body_timeout_s: float = 30.0
+    patience_s: float = 60.0
     drain_s: float = 4.0
 
 

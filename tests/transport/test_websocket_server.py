@@ -986,6 +986,88 @@ def test_a_body_that_does_not_come_is_not_waited_for(start, peer, quiet, wants_b
     quiet()
 
 
+def patient(environ, start_response):
+    """Waits for its caller."""
+    environ["csms.be_patient"]()
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_slow_body_is_waited_for_where_the_application_is_patient(start, peer, quiet, chunked):
+    client = peer(start(application=patient, body_timeout_s=0.2))
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 4"
+    client.send(b"POST / HTTP/1.1\r\n" + length + b"\r\n\r\n")
+    for piece in (b"ab", b"cd"):
+        gevent.sleep(0.3)
+        client.send(b"2\r\n" + piece + b"\r\n" if chunked else piece)
+    client.send(b"0\r\n\r\n" if chunked else b"")
+
+    assert client.read_answer()[::2] == (200, b"abcd")
+    quiet()
+
+
+def test_patience_ends_and_is_for_one_request(start, peer, quiet):
+    impatient_too = [patient, hello]
+
+    def application(environ, start_response):
+        return impatient_too.pop(0)(environ, start_response)
+
+    client = peer(start(application=application, body_timeout_s=0.2, patience_s=30.0))
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx")
+    assert client.read_answer()[0] == 200
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
+    assert client.read_answer()[0] == 400
+
+    client = peer(start(application=patient, patience_s=0.2))
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
+    assert client.read_answer()[0] == 400
+    assert client.ends()
+    quiet()
+
+
+def test_a_patient_application_is_read_whole(start, peer, quiet):
+    body = bytes(range(256)) * 1_000
+    client = peer(start(application=patient))
+
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    assert client.read_answer()[::2] == (200, body)
+    quiet()
+
+
+def refuse_and_close(environ, start_response):
+    start_response("413 Content Too Large", [("Content-Length", "0"), ("Connection", "close")])
+    return [b""]
+
+
+def test_a_body_that_was_refused_is_not_read_to_its_end(start, peer, quiet):
+    client = peer(start(application=refuse_and_close))
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % 10**12)
+    client.send(bytes(100_000))
+    assert client.read_answer()[0] == 413
+
+    sent = 0
+    with pytest.raises(OSError):
+        while sent < 10**9:
+            client.send(bytes(65_536))
+            sent += 65_536
+
+    assert sent < 10**8
+    quiet()
+
+
+def test_who_asks_before_sending_is_refused_before_sending(start, peer, quiet):
+    client = peer(start(application=refuse_and_close))
+
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+
+    assert client.read_answer()[0] == 413
+    assert client.ends()
+    quiet()
+
+
 def test_a_body_cut_short_is_no_error_of_ours(start, peer, quiet):
     client = peer(start())
     client.send(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
