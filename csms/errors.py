@@ -202,6 +202,11 @@ class UploadsFull(CSMSError):
         super().__init__("There is no room for uploads now.")
 
 
+class UploadCutShort(CSMSError):
+    def __init__(self) -> None:
+        super().__init__("The file did not come to its end; it may be sent again.")
+
+
 class UploadEmpty(CSMSError):
     """Over FTP a broken connection looks like this."""
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 FILES_PATH = "/files"
 _ID = re.compile(r"[0-9a-f]{32}")
 _SECRET_LENGTH = 32
+TOKEN_LENGTH = 64
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 
 

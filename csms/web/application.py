@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from csms import __version__
 from csms.config import Settings
-from csms.web import errors, security, system
+from csms.web import errors, files, security, system
 from csms.web.api import (
     api_keys,
     certificates,
@@ -106,6 +106,7 @@ def create_application(parts: WebParts) -> Flask:
     app.jinja_env.globals["version"] = __version__
 
     app.register_blueprint(system.blueprint)
+    files.register(app, csrf)
     _register_api(app, csrf)
     for page in PAGES:
         app.register_blueprint(page)

@@ -11,6 +11,8 @@ from flask import Flask, Response, json, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from csms.domain.file_grant import FILES_PATH
+from csms.domain.secrets import mask_text
 from csms.errors import (
     AlreadyExists,
     CampaignClosed,
@@ -36,6 +38,7 @@ from csms.errors import (
     StorageUnavailable,
     StoreRefused,
     StoreUnavailable,
+    UploadCutShort,
     UploadEmpty,
     UploadsFull,
     UploadTooLarge,
@@ -94,6 +97,7 @@ STATUSES: Mapping[type[CSMSError], HTTPStatus] = {
     StorageUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    UploadCutShort: HTTPStatus.BAD_REQUEST,
     UploadEmpty: HTTPStatus.BAD_REQUEST,
     UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UploadsFull: HTTPStatus.INSUFFICIENT_STORAGE,
@@ -165,7 +169,7 @@ def _kebab(name: str) -> str:
 
 def _problem_of_http(error: HTTPException) -> Problem:
     status = HTTPStatus(error.code or 500)
-    kept = {"Allow", "Retry-After", "WWW-Authenticate"}
+    kept = {"Allow", "Content-Range", "Retry-After", "WWW-Authenticate"}
     headers = {name: value for name, value in error.get_headers() if name in kept}
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(sorted(headers.get("Allow", "").split(", ")))
@@ -181,10 +185,12 @@ def _problem_of_http(error: HTTPException) -> Problem:
 
 
 def answer(problem: Problem) -> Response:
-    """JSON under /api/, a page elsewhere."""
+    """JSON under /api/, plain text to charge points, a page elsewhere."""
     response: Response
     if request.path.startswith("/api/"):
         response = Response(json.dumps(problem.document()), content_type=MEDIA_TYPE)
+    elif request.path.startswith(f"{FILES_PATH}/"):
+        response = Response(f"{problem.detail}\n", mimetype="text/plain")
     else:
         response = Response(render_template("error.html", problem=problem))
     response.status_code = int(problem.status)
@@ -201,7 +207,7 @@ def register(app: Flask) -> None:
             return unexpected(error)
         problem = problem_of(error)
         if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
-            log.warning("store unavailable", path=request.path, problem=str(error))
+            log.warning("store unavailable", path=mask_text(request.path), problem=str(error))
         return answer(problem)
 
     @app.errorhandler(HTTPException)
@@ -210,6 +216,8 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        log.exception("request failed", path=request.path, method=request.method, exc_info=error)
+        log.exception(
+            "request failed", path=mask_text(request.path), method=request.method, exc_info=error
+        )
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return answer(Problem(status, _PLAIN[status]))

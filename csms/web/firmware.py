@@ -11,7 +11,7 @@ from csms.domain.hosted_file import FirmwareImage, as_file_name
 from csms.errors import FieldError
 from csms.web.attachments import attachment
 from csms.web.parts import parts
-from csms.web.streamed_bodies import FORM_OVERHEAD_BYTES, body_chunks, read_form
+from csms.web.streamed_bodies import FORM_OVERHEAD_BYTES, be_patient, body_chunks, read_form
 
 
 def take_body(said: Mapping[str, str]) -> FirmwareImage:
@@ -20,6 +20,7 @@ def take_body(said: Mapping[str, str]) -> FirmwareImage:
     Raises FieldError, FirmwareLibraryFull, UploadTooLarge, StorageUnavailable.
     """
     library = parts().firmware_library
+    be_patient()
     request.max_content_length = library.settings.firmware_max_bytes
     with library.incoming(request.content_length or 0) as file:
         for chunk in body_chunks():
@@ -34,6 +35,7 @@ def take_form(load: Callable[[dict[str, str]], Mapping[str, Any]]) -> FirmwareIm
     Raises what take_body and load do, and MalformedBody.
     """
     library = parts().firmware_library
+    be_patient()
     request.max_content_length = library.settings.firmware_max_bytes + FORM_OVERHEAD_BYTES
     with library.incoming() as file:
         form = read_form(file.write)

@@ -14,12 +14,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from csms.web.errors import Problem, answer
 from csms.web.parts import parts
 
-# Endpoints for everybody; system.exposition asks for its own token.
+# Endpoints for everybody; system.exposition and those of files ask for tokens of their own.
 OPEN = frozenset(
     {
         "static",
         "api-docs.openapi_json",
         "docs.page",
+        "files.fetch",
+        "files.leave",
         "sessions.form",
         "sessions.log_in",
         "system.healthz",

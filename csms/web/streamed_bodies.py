@@ -4,13 +4,13 @@ whole."""
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, cast
 
 from flask import request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
-from csms.errors import FieldError
+from csms.errors import FieldError, UploadCutShort
 from csms.web.errors import MalformedBody
 
 _CHUNK_BYTES = 65_536
@@ -22,16 +22,32 @@ _MEMORY_MAX_BYTES = 2 * 65_536 + _FIELD_MAX_BYTES
 _PARTS_MAX = 50
 
 
+def be_patient() -> None:
+    """Wait for this caller, and for how it reads our answer, as long as a slow modem needs: only
+    for one who has shown who it is. Servers that can't do so have nothing under this name."""
+    patience: Callable[[], None] | None = request.environ.get("csms.be_patient")
+    if patience is not None:
+        patience()
+
+
 def body_chunks() -> Iterator[bytes]:
-    """The body of this request. Raises RequestEntityTooLarge, ClientDisconnected."""
-    while chunk := request.stream.read(_CHUNK_BYTES):
+    """The body of this request. Raises RequestEntityTooLarge, UploadCutShort."""
+    body = _Body()
+    while chunk := body.read(_CHUNK_BYTES):
         yield chunk
-        _let_others_run()
 
 
-def _let_others_run() -> None:
-    """A fast sender must not keep the sockets of this process waiting."""
-    time.sleep(0)
+class _Body:
+    """The body of this request, as the parser of forms reads it too."""
+
+    def read(self, size: int) -> bytes:
+        try:
+            chunk = request.stream.read(size)
+        except (OSError, ClientDisconnected):
+            raise UploadCutShort from None
+        # A fast sender must not keep the sockets of this process waiting.
+        time.sleep(0)
+        return chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +62,22 @@ class _Sink:
     """What the parser takes for the file it writes to."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
-        self._write = write
-
-    def write(self, chunk: bytes) -> None:
-        self._write(chunk)
-        _let_others_run()
+        self.write = write
 
     def seek(self, _offset: int) -> None:
         """The parser rewinds what it has written; nobody reads it from here."""
 
 
-def read_form(write: Callable[[bytes], None]) -> StreamedForm:
-    """The form in the body of this request. write: takes the bytes of its one file, in chunks.
+def _drop(_: bytes) -> None:
+    """A file too many."""
+
+
+def read_form(write: Callable[[bytes], None], *, drops_others: bool = False) -> StreamedForm:
+    """The form in the body of this request. write: takes the bytes of its first file, in chunks.
+    drops_others: what further files are; else there must be none.
 
     Raises UnsupportedMediaType, MalformedBody, FieldError for a second file, RequestEntityTooLarge,
-    and what write does.
+    UploadCutShort, and what write does.
     """
     if request.mimetype != "multipart/form-data":
         # The parser would read a form of another kind as a whole.
@@ -69,6 +86,8 @@ def read_form(write: Callable[[bytes], None]) -> StreamedForm:
 
     def sink(*_: Any, **__: Any) -> _Sink:
         nonlocal begun
+        if begun and drops_others:
+            return _Sink(_drop)
         if begun:
             raise FieldError("file", "must be one file, not several")
         begun = True
@@ -82,7 +101,10 @@ def read_form(write: Callable[[bytes], None]) -> StreamedForm:
     )
     try:
         _, fields, files = parser.parse(
-            request.stream, request.mimetype, request.content_length, request.mimetype_params
+            cast("IO[bytes]", _Body()),
+            request.mimetype,
+            request.content_length,
+            request.mimetype_params,
         )
     except ValueError:
         # What the parser says of it is for programmers.

@@ -92,6 +92,13 @@ def test_the_secret_in_the_address_of_a_file_is_masked():
         assert SECRET not in mask_frame(frame)
 
 
+def test_the_secret_of_a_file_is_masked_where_a_charge_point_repeats_it():
+    answer = {"fileName": f"{HOSTED}//{GRANT_ID}{SECRET}glued.zip", "more": ["x", 5]}
+
+    assert mask_values(answer) == {**answer, "fileName": f"{HOSTED}//{GRANT_ID}****glued.zip"}
+    assert mask_values(same := {"fileName": "files", "more": ["x", 5]}) is same
+
+
 FRAMES = {
     "as we send it": f'[2,"1","ChangeConfiguration",{{"key":"AuthorizationKey","value":"{KEY}"}}]',
     "value first": f'[2,"1","ChangeConfiguration",{{"value":"{KEY}","key":"AuthorizationKey"}}]',

@@ -1,0 +1,155 @@
+"""Serves files to charge points and takes theirs, at addresses that are their own proof.
+
+Whoever knows an address may use it: the token in it is read before anything else is done, and
+stands in no log and no answer. Charge points put together what comes behind it in odd ways, and
+the names they choose are text, never places.
+"""
+
+import sys
+import time
+from typing import IO, cast
+
+from flask import Blueprint, Flask, Response, request
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.routing import BaseConverter
+from werkzeug.wsgi import FileWrapper
+
+from csms import clock
+from csms.commands.file_access import open_grant
+from csms.commands.uploads import Receiving
+from csms.domain.file_grant import FILES_PATH, TOKEN_LENGTH, FileGrant, GrantKind, read_token
+from csms.errors import FileGrantUnknown, FileGrantWithdrawn, NotFound
+from csms.logs import get_logger
+from csms.web.errors import MalformedBody
+from csms.web.parts import parts
+from csms.web.streamed_bodies import be_patient, body_chunks, read_form
+
+log = get_logger(__name__)
+
+blueprint = Blueprint("files", __name__)
+
+_CHUNK_BYTES = 65_536
+_FETCHING, _LEAVING = ["GET", "HEAD"], ["PUT", "POST"]
+_RULE = f"{FILES_PATH}/<anything:rest>"
+
+
+class Anything(BaseConverter):
+    """In a URL: slashes too, wherever they stand, and ends of lines."""
+
+    regex = r"[\s\S]*"
+    part_isolating = False
+
+
+def register(app: Flask, csrf: CSRFProtect) -> None:
+    app.url_map.converters["anything"] = Anything
+    # A token that no browser sends by itself.
+    csrf.exempt(blueprint)
+    app.register_blueprint(blueprint)
+
+
+@blueprint.after_request
+def _end_refused(response: Response) -> Response:
+    """What has not been read of a refused file is not worth waiting for."""
+    if request.method in _LEAVING and response.status_code >= 400:
+        response.headers["Connection"] = "close"
+    return response
+
+
+@blueprint.route(_RULE, methods=_FETCHING)
+def fetch(rest: str) -> Response:
+    """The file of a download, from wherever the charge point wants to go on."""
+    grant = open_grant(_grant_id(rest), parts().stores, clock.now_ms())
+    if grant.kind is not GrantKind.DOWNLOAD:
+        raise MethodNotAllowed(_LEAVING)
+    be_patient()
+    try:
+        file = parts().storage.open(grant.storage_key)
+    except NotFound:  # the image was deleted meanwhile
+        raise FileGrantWithdrawn from None
+    try:
+        response = _response(file, grant)
+    except BaseException:
+        file.close()
+        raise
+    log.info(
+        "file requested",
+        charge_point_id=grant.charge_point_id,
+        transfer_id=grant.grant_id,
+        method=request.method,
+        range=request.headers.get("Range", ""),
+        status=response.status_code,
+    )
+    return response
+
+
+def _response(file: IO[bytes], grant: FileGrant) -> Response:
+    response = Response(
+        _Pieces(file, _CHUNK_BYTES),
+        mimetype="application/octet-stream",
+        direct_passthrough=True,
+    )
+    response.content_length = grant.size_bytes
+    response.set_etag(grant.sha256)
+    return cast(
+        Response,
+        response.make_conditional(request, accept_ranges=True, complete_length=grant.size_bytes),
+    )
+
+
+class _Pieces(FileWrapper):
+    """A file, with room for the sockets of others between its pieces."""
+
+    def __next__(self) -> bytes:
+        time.sleep(0)
+        return super().__next__()
+
+
+@blueprint.route(_RULE, methods=_LEAVING)
+def leave(rest: str) -> tuple[Response, int]:
+    """Take what a charge point uploads: the body itself, or the first file of a form."""
+    grant_id = _grant_id(rest)
+    # Receiving counts, and stops where it is too much. None would be what other requests may have.
+    request.max_content_length = sys.maxsize
+    is_form = request.mimetype == "multipart/form-data"
+    # A form is a little larger than its file.
+    announced_bytes = 0 if is_form else request.content_length or 0
+    with parts().uploads.begin(grant_id, clock.now_ms(), announced_bytes) as receiving:
+        be_patient()
+        called = _take_form(receiving) if is_form else _take_body(receiving)
+        receiving.finish(
+            _name_in(rest) or called, request.scheme, request.remote_addr or "", clock.now_ms()
+        )
+    return Response("The file is here.\n", mimetype="text/plain"), 201
+
+
+def _take_body(receiving: Receiving) -> str:
+    """What a header calls the file."""
+    for chunk in body_chunks():
+        receiving.write(chunk)
+    _, said = parse_options_header(request.headers.get("Content-Disposition"))
+    return said.get("filename", "")
+
+
+def _take_form(receiving: Receiving) -> str:
+    """What the form calls its first file."""
+    try:
+        return read_form(receiving.write, drops_others=True).file_name or ""
+    except RequestEntityTooLarge:
+        raise MalformedBody("The form holds too much beside its file.") from None
+
+
+def _grant_id(rest: str) -> str:
+    """Raises FileGrantUnknown."""
+    token = rest.lstrip("/")[:TOKEN_LENGTH]
+    grant_id = read_token(token, parts().settings.credential_pepper)
+    if grant_id is None:
+        raise FileGrantUnknown
+    return grant_id
+
+
+def _name_in(rest: str) -> str:
+    """The last part of the path behind the token, which may be glued to it."""
+    behind = rest.lstrip("/")[TOKEN_LENGTH:]
+    return next((part for part in reversed(behind.split("/")) if part), "")
