@@ -1,8 +1,6 @@
-"""Transactions as CSV, written page by page as it is read, and safe to open in a spreadsheet."""
+"""Transactions as CSV."""
 
-import csv
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response
@@ -10,9 +8,9 @@ from flask import Response
 from csms.clock import text_of
 from csms.domain.transaction import Transaction
 from csms.state.pages import Page
+from csms.web import csv_export
 
-PAGE = 200
-_COLUMNS: dict[str, Callable[[Transaction], Any]] = {
+COLUMNS: Mapping[str, Callable[[Transaction], Any]] = {
     "transaction_id": lambda t: t.transaction_id,
     "charge_point_id": lambda t: t.charge_point_id,
     "connector_id": lambda t: t.connector_id,
@@ -29,40 +27,8 @@ _COLUMNS: dict[str, Callable[[Transaction], Any]] = {
     "reservation_id": lambda t: t.reservation_id,
     "flags": lambda t: "; ".join(t.flags),
 }
-COLUMNS = tuple(_COLUMNS)
-
-
-def safe(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); numbers stay."""
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{cell}"
-    return cell
 
 
 def export(read: Callable[[str | None, int], Page[Transaction]]) -> Response:
-    """read: a page by cursor and limit. The first is read before anything is answered, so that a
-    store which is down is a 503 and not half a file."""
-    first = read(None, PAGE)
-    return Response(
-        _rows(first, read),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="transactions.csv"'},
-    )
-
-
-def _rows(
-    page: Page[Transaction], read: Callable[[str | None, int], Page[Transaction]]
-) -> Iterator[str]:
-    yield _text([COLUMNS])
-    while True:
-        if page.items:
-            yield _text([tuple(of(t) for of in _COLUMNS.values()) for t in page.items])
-        if page.next_cursor is None:
-            return
-        page = read(page.next_cursor, PAGE)
-
-
-def _text(rows: list[tuple[Any, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows([safe(cell) for cell in row] for row in rows)
-    return text.getvalue()
+    """read: a page by cursor and limit."""
+    return csv_export.export(COLUMNS, read, "transactions.csv")
