@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from csms.domain.charge_point import ChargePoint
 from csms.domain.secrets import is_secret_key
+from csms.domain.traits import Traits
 from csms.errors import FieldError
 
 NAME_MAX = 100
@@ -170,20 +171,7 @@ class Selection:
 
     def fits(self, record: ChargePoint) -> bool:
         """Whether a filter means it; a list is not asked."""
-        facts = record.facts
-        has = {
-            "vendor": facts.get("chargePointVendor", ""),
-            "model": facts.get("chargePointModel", ""),
-            "firmware": facts.get("firmwareVersion", ""),
-            "site": record.site,
-        }
-        for name, wanted in self.filters.items():
-            if name == "tag":
-                if wanted.casefold() not in {tag.casefold() for tag in record.tags}:
-                    return False
-            elif has[name].strip().casefold() != wanted.strip().casefold():
-                return False
-        return True
+        return Traits(**self.filters).fit(record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,15 @@ class Traits:
             (self.tag, charge_point.tags),
         )
         return all(
-            wanted.casefold() in {has.casefold() for has in those}
-            for wanted, those in asked
-            if wanted
+            _folded(wanted) in {_folded(has) for has in those} for wanted, those in asked if wanted
         )
 
 
 EVERYBODY = Traits()
+
+
+def _folded(text: str) -> str:
+    return text.strip().casefold()
 
 
 def is_tag(text: str) -> bool:

@@ -22,6 +22,7 @@ HARBOUR = replace(
         (Traits(vendor="acme"), True),
         (Traits(vendor="acm"), False),
         (Traits(model="DUO"), True),
+        (Traits(model=" Duo "), True),
         (Traits(model="Solo"), False),
         (Traits(firmware="1.2.3"), True),
         (Traits(firmware="1.2"), False),
