@@ -72,9 +72,15 @@ class CampaignDesk:
     stores: Stores
     settings: Settings
 
-    def create(self, wish: NewCampaign, requested_by: str, now_ms: int) -> Campaign:
-        """Raises FieldError, FilesNotHosted."""
-        campaign = self._campaign(wish, requested_by, now_ms)
+    def create(
+        self, wish: NewCampaign, requested_by: str, now_ms: int, campaign_id: str = ""
+    ) -> Campaign:
+        """campaign_id: made by who asks, so that what is asked for twice is one campaign. Raises
+        FieldError, FilesNotHosted."""
+        before = self.stores.campaigns.find(campaign_id) if campaign_id else None
+        if before is not None:
+            return before
+        campaign = self._campaign(wish, requested_by, now_ms, campaign_id)
         created = TrailEntry(now_ms, requested_by, "created")
         self.stores.campaigns.create(campaign, wish.selection.charge_point_ids, created)
         self._tell(campaign.campaign_id, campaign.kind)
@@ -86,10 +92,12 @@ class CampaignDesk:
         )
         return self.stores.campaigns.get(campaign.campaign_id)
 
-    def _campaign(self, wish: NewCampaign, requested_by: str, now_ms: int) -> Campaign:
+    def _campaign(
+        self, wish: NewCampaign, requested_by: str, now_ms: int, campaign_id: str = ""
+    ) -> Campaign:
         check_campaign(wish, now_ms)
         return Campaign(
-            campaign_id=uuid.uuid4().hex,
+            campaign_id=campaign_id or uuid.uuid4().hex,
             name=wish.name.strip(),
             kind=wish.kind,
             work=self._checked(wish.work),
