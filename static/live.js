@@ -1,5 +1,5 @@
-// Keeps what a page shows true: told by the server which charge points have changed, it asks for
-// the page anew and swaps the parts that differ. Without it the page works all the same.
+// Keeps what a page shows true: told by the server which charge points and campaigns have changed,
+// it asks for the page anew and swaps the parts that differ. Without it the page works all the same.
 "use strict";
 
 (() => {
@@ -148,8 +148,8 @@
     if (watch === "*") return ids.length > 0;
     if (watch !== "shown") return ids.includes(watch);
     const named = new Set(ids);
-    return Array.from(live.querySelectorAll("[data-charge-point]"))
-      .some((row) => named.has(row.dataset.chargePoint));
+    return Array.from(live.querySelectorAll("[data-charge-point], [data-campaign]"))
+      .some(({ dataset }) => named.has(dataset.chargePoint ?? `campaign:${dataset.campaign}`));
   }
 
   function show(word, tone) {

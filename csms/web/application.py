@@ -14,6 +14,7 @@ from csms.config import Settings
 from csms.web import errors, files, security, system
 from csms.web.api import (
     api_keys,
+    campaigns,
     certificates,
     charge_points,
     charging_profile_templates,
@@ -53,6 +54,7 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     charging_profiles.blueprint,
     charging_profile_templates.blueprint,
     commands.blueprint,
+    campaigns.blueprint,
     configurations.blueprint,
     transactions.blueprint,
     reservations.blueprint,

@@ -65,15 +65,14 @@ class StrictParser(FlaskParser):
         )
 
 
-def loaded(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that came in another way than as JSON or query, read as strictly. Raises
-    InvalidRequest."""
+def loaded(schema: Schema, values: Mapping[str, Any]) -> Any:
+    """What a schema makes of values that came in another way than as JSON or query, read as
+    strictly. Raises InvalidRequest."""
     try:
-        fields: dict[str, Any] = schema.load(values, unknown=RAISE)
+        return schema.load(values, unknown=RAISE)
     except ValidationError as error:
         messages = error.normalized_messages()  # type: ignore[no-untyped-call]
         raise InvalidRequest(_flattened(messages, ())) from None
-    return fields
 
 
 def _flattened(messages: Any, path: tuple[str, ...]) -> Iterator[FieldProblem]:

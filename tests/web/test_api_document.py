@@ -4,6 +4,7 @@ import re
 
 import jsonschema
 import pytest
+from campaign_cast import FAILED, started
 from cast import Line
 from signing_cast import csr, leaf
 
@@ -110,7 +111,7 @@ def fits(document, path, status, answer):
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
-def test_answers_are_as_the_document_says(api, cast, stores, document, is_busy):
+def test_answers_are_as_the_document_says(app, api, cast, stores, document, is_busy):
     line = Line(stores)
     transaction_id = line.start()["transactionId"]
     if is_busy:
@@ -163,6 +164,9 @@ def test_answers_are_as_the_document_says(api, cast, stores, document, is_busy):
         content_type="application/octet-stream",
     ).json
     values = {
+        "campaign_id": started(
+            app.extensions["around"].parts.campaigns, stores, {"CP001": FAILED if is_busy else {}}
+        ),
         "charge_point_id": "CP001",
         "image_id": firmware["id"],
         "request_id": stores.certificate_requests.page(None, 1).items[0].request_id,

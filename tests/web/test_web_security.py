@@ -10,6 +10,7 @@ from csms.web import security
 
 PROJECT = Path(__file__).parents[2]
 VALUES = {
+    "campaign_id": "c1",
     "charge_point_id": "CP001",
     "command_id": "c1",
     "entry_id": "n1",

@@ -101,8 +101,9 @@ class CommandSchema(Schema):
     )
 
 
-class IdempotencyHeader(Schema):
-    idempotency_key = fields.String(
+def idempotency_field(said: str) -> fields.String:
+    """The header Idempotency-Key."""
+    return fields.String(
         data_key="Idempotency-Key",
         load_default=None,
         validate=[
@@ -111,9 +112,13 @@ class IdempotencyHeader(Schema):
             ),
             Regexp(r"[ -~]*\Z", error="must be printable ASCII"),
         ],
-        metadata={
-            "description": "The same key with the same body answers the same command, for 24 h."
-        },
+        metadata={"description": said},
+    )
+
+
+class IdempotencyHeader(Schema):
+    idempotency_key = idempotency_field(
+        "The same key with the same body answers the same command, for 24 h."
     )
 
 

@@ -1,6 +1,7 @@
 """The page for people: plain forms that work without JavaScript, which only adds what is live."""
 
 from csms.web.pages import (
+    campaigns,
     charge_point_security,
     charge_points,
     charging,
@@ -26,6 +27,7 @@ PAGES = (
     sessions.blueprint,
     overview.blueprint,
     charge_points.blueprint,
+    campaigns.blueprint,
     charge_point_security.blueprint,
     charging.blueprint,
     charging_templates.blueprint,
