@@ -5,6 +5,7 @@ So whoever puts a job off or loses it loses nothing but time, and what asks for 
 """
 
 import hashlib
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -48,6 +49,8 @@ LOST_AFTER_MS: Final = 10_000
 LOST_KEPT_MS: Final = 120_000
 # A charge point's socket waits for it: a server that hangs may cost it no more.
 LINK_TIMEOUT_S: Final = 1.0
+# A sweep that asks for hundreds of jobs must not wait for each of them.
+LEFT_ALONE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,14 @@ def _campaign(campaign_id: str, kind: str) -> Wanted:
 
 def _ask(url: str, job: Wanted, at_ms: int | None = None, *, moves: bool = False) -> None:
     """Never fails: it is a wake-up only, and what is due is found without it."""
+    server = _server(url)
+    if time.monotonic() < server.left_alone_until:
+        log.debug("job not asked for", job=job.job_id, queue=job.queue, reason="as before")
+        return
     try:
-        ask(_link(url), job, at_ms, moves=moves)
+        ask(server.connection, job, at_ms, moves=moves)
     except RedisError as error:
+        server.left_alone_until = time.monotonic() + LEFT_ALONE_S
         log.warning("job not asked for", job=job.job_id, queue=job.queue, reason=str(error))
 
 
@@ -222,6 +230,14 @@ def _is_lost(connection: "Redis", jobs: Queue, job: Job) -> bool:
     return left_ms <= LOST_KEPT_MS - LOST_AFTER_MS and bool(connection.delete(mark))
 
 
+@dataclass(slots=True)
+class _Server:
+    """left_alone_until: on the monotonic clock; it has just not answered."""
+
+    connection: "Redis"
+    left_alone_until: float = 0.0
+
+
 @cache
-def _link(url: str) -> "Redis":
-    return connect(url, LINK_TIMEOUT_S)
+def _server(url: str) -> _Server:
+    return _Server(connect(url, LINK_TIMEOUT_S))

@@ -13,13 +13,13 @@ from rq.serializers import JSONSerializer
 from csms import job_lists, jobs, logs
 from csms.config import Settings
 from csms.errors import ConfigurationError
-from workers import housekeeping, reservations, timers
+from workers import campaigns, housekeeping, reservations, timers
 
 log = logs.get_logger(__name__)
 
 CONFIGURATION_ERROR = 78
 # Imported here, so that the process of each job need not do it: it took longer than most jobs.
-JOB_MODULES = (housekeeping, reservations, timers)
+JOB_MODULES = (campaigns, housekeeping, reservations, timers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What one web process looks after for all, every few seconds: records whose time has come.
+"""What one process looks after for all, every few seconds: records whose time has come.
 
 Each sweep looks at a bounded number of records a time, and what it does may be done twice.
 """

@@ -1,5 +1,6 @@
 """A job stands there once, however often it is asked for; what became of it before decides."""
 
+import socket
 import time
 from datetime import timedelta
 
@@ -187,10 +188,35 @@ def test_a_campaign_is_woken_in_the_queue_of_its_kind(connection, store_url, kin
 
 
 def test_what_asks_for_a_job_never_fails(tmp_path, capsys):
-    url = f"unix://{tmp_path}/nobody"
-    jobs.wake_campaign(url, "0123", "reset")
-    jobs.wake_campaign_at(url, "0123", "reset", now_ms())
-    jobs.enqueue_sweep(url)
-    jobs.enqueue_duty(url, "packing")
+    for number, ask_for in enumerate(
+        [
+            lambda url: jobs.wake_campaign(url, "0123", "reset"),
+            lambda url: jobs.wake_campaign_at(url, "0123", "reset", now_ms()),
+            jobs.enqueue_sweep,
+            lambda url: jobs.enqueue_duty(url, "packing"),
+        ]
+    ):
+        ask_for(f"unix://{tmp_path}/nobody-{number}")
 
-    assert capsys.readouterr().out.count("job not asked for") == 4
+        assert "job not asked for" in capsys.readouterr().out
+
+
+def test_a_server_that_hangs_is_waited_for_once_and_asked_again_later(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tmp_path / "mute"))
+        mute.listen()
+        monkeypatch.setattr(jobs, "LINK_TIMEOUT_S", 0.2)
+        url = f"unix://{tmp_path}/mute"
+
+        def ask_and_measure():
+            begun_at = time.monotonic()
+            jobs.wake_campaign(url, "0123", "reset")
+            return time.monotonic() - begun_at
+
+        first, second = ask_and_measure(), ask_and_measure()
+        monkeypatch.setattr(jobs._server(url), "left_alone_until", 0.0)
+        third = ask_and_measure()
+
+        assert second < 0.1
+        assert min(first, third) >= 0.2
+        jobs._server(url).connection.close()
