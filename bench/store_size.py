@@ -218,7 +218,7 @@ class Fleet:
 
     def pack(self) -> int:
         """What the worker's housekeeping does with closed transactions."""
-        while pack_closed(self._stores.transactions):
+        while pack_closed(self._stores.meter_values):
             pass
         return self._closed
 
