@@ -9,6 +9,7 @@ What is not finished leaves nothing, and its grant open, so that the charge poin
 
 from dataclasses import dataclass
 from types import TracebackType
+from typing import BinaryIO
 
 from csms.commands.file_access import open_grant
 from csms.commands.incoming_file import IncomingFile
@@ -22,6 +23,7 @@ from csms.errors import (
     FileGrantUnknown,
     FileGrantUsed,
     FileGrantWithdrawn,
+    NotFound,
     UploadEmpty,
     UploadsFull,
     UploadTooLarge,
@@ -73,12 +75,26 @@ class UploadDesk:
             log.warning("upload refused", transfer_id=grant_id, reason=str(error))
             raise
 
-    def delete(self, upload_id: str) -> None:
+    def open(self, upload_id: str) -> tuple[UploadedFile, BinaryIO]:
+        """What was uploaded, and its file, to be closed. Raises NotFound, StorageUnavailable."""
+        uploaded = self.stores.uploaded_files.get(upload_id)
+        try:
+            return uploaded, self.storage.open(uploaded.storage_key)
+        except NotFound:  # of which the operator knows another name
+            raise NotFound("file of the upload", upload_id) from None
+
+    def delete(self, upload_id: str, requested_by: str) -> None:
         """A file and its record. Raises NotFound."""
         uploaded = self.stores.uploaded_files.get(upload_id)
         self.stores.uploaded_files.delete(upload_id)
         delete_unclaimed(uploaded.storage_key, self.stores, self.storage)
         self.stores.changed.add(uploaded.charge_point_id)
+        log.info(
+            "upload deleted",
+            charge_point_id=uploaded.charge_point_id,
+            transfer_id=upload_id,
+            requested_by=requested_by,
+        )
 
 
 class Receiving:

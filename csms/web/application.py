@@ -34,6 +34,7 @@ from csms.web.api import (
     signing_keys,
     transactions,
     transfers,
+    uploads,
 )
 from csms.web.api.blueprint import ApiBlueprint, ProblemApi, create_api
 from csms.web.csrf import FormProtection
@@ -61,6 +62,7 @@ RESOURCES: tuple[ApiBlueprint, ...] = (
     id_tags.blueprint,
     local_lists.blueprint,
     transfers.blueprint,
+    uploads.blueprint,
     firmware.blueprint,
     signing_keys.blueprint,
     messages.blueprint,

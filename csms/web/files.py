@@ -6,15 +6,13 @@ the names they choose are text, never places.
 """
 
 import sys
-import time
-from typing import IO, cast
+from typing import BinaryIO, cast
 
 from flask import Blueprint, Flask, Response, request
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.routing import BaseConverter
-from werkzeug.wsgi import FileWrapper
 
 from csms import clock
 from csms.commands.file_access import open_grant
@@ -22,6 +20,7 @@ from csms.commands.uploads import Receiving
 from csms.domain.file_grant import FILES_PATH, TOKEN_LENGTH, FileGrant, GrantKind, read_token
 from csms.errors import FileGrantUnknown, FileGrantWithdrawn, NotFound
 from csms.logs import get_logger
+from csms.web.attachments import FileBody
 from csms.web.errors import MalformedBody
 from csms.web.parts import parts
 from csms.web.streamed_bodies import be_patient, body_chunks, read_form
@@ -30,7 +29,6 @@ log = get_logger(__name__)
 
 blueprint = Blueprint("files", __name__)
 
-_CHUNK_BYTES = 65_536
 _FETCHING, _LEAVING = ["GET", "HEAD"], ["PUT", "POST"]
 _RULE = f"{FILES_PATH}/<anything:rest>"
 
@@ -84,9 +82,9 @@ def fetch(rest: str) -> Response:
     return response
 
 
-def _response(file: IO[bytes], grant: FileGrant) -> Response:
+def _response(file: BinaryIO, grant: FileGrant) -> Response:
     response = Response(
-        _Pieces(file, _CHUNK_BYTES),
+        FileBody(file),
         mimetype="application/octet-stream",
         direct_passthrough=True,
     )
@@ -96,14 +94,6 @@ def _response(file: IO[bytes], grant: FileGrant) -> Response:
         Response,
         response.make_conditional(request, accept_ranges=True, complete_length=grant.size_bytes),
     )
-
-
-class _Pieces(FileWrapper):
-    """A file, with room for the sockets of others between its pieces."""
-
-    def __next__(self) -> bytes:
-        time.sleep(0)
-        return super().__next__()
 
 
 @blueprint.route(_RULE, methods=_LEAVING)

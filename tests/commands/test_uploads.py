@@ -261,17 +261,31 @@ def test_the_file_of_a_process_that_died_before_the_record_is_swept_after_a_day(
 
 def test_an_upload_that_is_deleted_takes_its_file_along(around):
     around.upload()
-    around.desk.delete(GRANT_ID)
+    around.desk.delete(GRANT_ID, "operator")
 
     assert around.left_nothing
     with pytest.raises(NotFound):
-        around.desk.delete(GRANT_ID)
+        around.desk.delete(GRANT_ID, "operator")
+
+
+def test_an_upload_is_opened_by_the_id_of_its_transfer(around):
+    uploaded = around.upload()
+
+    found, file = around.desk.open(GRANT_ID)
+
+    assert found == uploaded
+    with file:
+        assert file.read() == b"0123456789"
+    around.storage.delete(uploaded.storage_key)
+    with pytest.raises(NotFound) as missing:
+        around.desk.open(GRANT_ID)
+    assert uploaded.storage_key not in str(missing.value)
 
 
 def test_a_file_that_cant_be_deleted_now_is_deleted_by_the_sweep(around):
     around.upload()
     around.storage.failing.add("delete")
-    around.desk.delete(GRANT_ID)
+    around.desk.delete(GRANT_ID, "operator")
     assert len(around.storage.files) == 1
     with pytest.raises(StorageUnavailable):
         stored_files.sweep_unclaimed(around.sequel(NOON_MS))

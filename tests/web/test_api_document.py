@@ -4,12 +4,18 @@ import re
 
 import jsonschema
 import pytest
+<<<<<<< HEAD
 from campaign_cast import FAILED, started
 from cast import Line
+=======
+from cast import MINUTE_MS, Line
+>>>>>>> 8f8598c (Show what charge points have uploaded)
 from signing_cast import csr, leaf
 
+from csms import clock
 from csms.commands.root_certificates import CERTIFICATE_TYPES
 from csms.domain.certificate_facts import facts_of
+from csms.domain.file_grant import FileGrant, GrantKind
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -110,8 +116,23 @@ def fits(document, path, status, answer):
     )
 
 
+def leave_file(parts, transfer_id):
+    """As a charge point does for a transfer."""
+    now_ms = clock.now_ms()
+    parts.stores.file_grants.grant(
+        FileGrant(transfer_id, "CP001", GrantKind.UPLOAD, now_ms, now_ms + MINUTE_MS, max_bytes=100)
+    )
+    with parts.uploads.begin(transfer_id, now_ms) as receiving:
+        receiving.write(b"a log")
+        receiving.finish("diag.zip", "ftp", "203.0.113.5", now_ms)
+
+
 @pytest.mark.parametrize("is_busy", [False, True])
+<<<<<<< HEAD
 def test_answers_are_as_the_document_says(app, api, cast, stores, document, is_busy):
+=======
+def test_answers_are_as_the_document_says(api, cast, stores, document, around, is_busy):
+>>>>>>> 8f8598c (Show what charge points have uploaded)
     line = Line(stores)
     transaction_id = line.start()["transactionId"]
     if is_busy:
@@ -163,6 +184,7 @@ def test_answers_are_as_the_document_says(app, api, cast, stores, document, is_b
         data=b"firmware",
         content_type="application/octet-stream",
     ).json
+    leave_file(around.parts, transfers["log-uploads"])
     values = {
         "campaign_id": started(
             app.extensions["around"].parts.campaigns, stores, {"CP001": FAILED if is_busy else {}}

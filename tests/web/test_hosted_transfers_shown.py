@@ -262,6 +262,7 @@ def test_an_upload_here_is_what_an_empty_form_asks_for(browser, connected, store
     receive(stores, upload.transfer_id, NASTY)
     shown = browser.get(PAGE).text
     assert "It has arrived." in shown
+    assert f'href="/uploads/{upload.transfer_id}/file"' in shown
     assert "<img" not in shown
 
 

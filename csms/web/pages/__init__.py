@@ -21,6 +21,7 @@ from csms.web.pages import (
     signing_keys,
     transactions,
     transfers,
+    uploads,
 )
 
 PAGES = (
@@ -41,6 +42,7 @@ PAGES = (
     refused.blueprint,
     security_events.blueprint,
     firmware.blueprint,
+    uploads.blueprint,
     signing_keys.blueprint,
     jobs.blueprint,
     events.blueprint,
