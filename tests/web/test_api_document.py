@@ -4,12 +4,8 @@ import re
 
 import jsonschema
 import pytest
-<<<<<<< HEAD
 from campaign_cast import FAILED, started
-from cast import Line
-=======
 from cast import MINUTE_MS, Line
->>>>>>> 8f8598c (Show what charge points have uploaded)
 from signing_cast import csr, leaf
 
 from csms import clock
@@ -128,11 +124,7 @@ def leave_file(parts, transfer_id):
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
-<<<<<<< HEAD
 def test_answers_are_as_the_document_says(app, api, cast, stores, document, is_busy):
-=======
-def test_answers_are_as_the_document_says(api, cast, stores, document, around, is_busy):
->>>>>>> 8f8598c (Show what charge points have uploaded)
     line = Line(stores)
     transaction_id = line.start()["transactionId"]
     if is_busy:
@@ -184,7 +176,7 @@ def test_answers_are_as_the_document_says(api, cast, stores, document, around, i
         data=b"firmware",
         content_type="application/octet-stream",
     ).json
-    leave_file(around.parts, transfers["log-uploads"])
+    leave_file(app.extensions["around"].parts, transfers["log-uploads"])
     values = {
         "campaign_id": started(
             app.extensions["around"].parts.campaigns, stores, {"CP001": FAILED if is_busy else {}}
