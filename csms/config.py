@@ -390,6 +390,12 @@ def _check_together(settings: Settings) -> None:
     ports = [settings.port, *[p.port for p in settings.tls_ports]]
     if len(set(ports)) < len(ports):
         raise ConfigurationError("TLS_PORTS", "must differ from each other and from PORT.")
+    if settings.files_ftp_url is not None:
+        is_secure = urlsplit(settings.files_ftp_url).scheme == TransferProtocol.FTPS
+        if is_secure and not settings.tls_certificates:
+            raise ConfigurationError("TLS_CERTIFICATES", "is needed for FILES_FTP_URL with ftps.")
+        if settings.ftp_port in ports:
+            raise ConfigurationError("FTP_PORT", "must differ from PORT and TLS_PORTS.")
     if settings.client_certificate_header and not (
         settings.trusted_proxies and settings.trusted_proxy_networks
     ):

@@ -232,6 +232,8 @@ def test_a_header_of_certificates_needs_proxies_that_can_be_told_from_others():
         ({**TLS, "TLS_CERTIFICATES": ""}, "TLS_CERTIFICATES"),
         ({**TLS, "TLS_CERTIFICATES": ":key.pem"}, "TLS_CERTIFICATES"),
         ({**TLS, "TLS_CERTIFICATES": "a.pem:"}, "TLS_CERTIFICATES"),
+        ({"FILES_FTP_URL": "ftps://files.example"}, "TLS_CERTIFICATES"),
+        ({"FILES_FTP_URL": "ftp://files.example", "FTP_PORT": "8000"}, "FTP_PORT"),
         ({**TLS, "TLS_PORTS": "8443:required", "TLS_CLIENT_CA": ""}, "TLS_CLIENT_CA"),
         ({"TRUSTED_PROXY_NETWORKS": "10.0.0.1/8"}, "TRUSTED_PROXY_NETWORKS"),
         ({"TRUSTED_PROXY_NETWORKS": "proxy.example"}, "TRUSTED_PROXY_NETWORKS"),
@@ -287,9 +289,8 @@ def test_files_are_kept_in_a_directory_by_default():
 
 def test_the_address_of_files_is_kept_without_its_last_slash():
     assert settings(FILES_URL="https://files.example/a/").files_url == "https://files.example/a"
-    assert settings(FILES_FTP_URL="ftps://files.example:2121").files_ftp_url == (
-        "ftps://files.example:2121"
-    )
+    secure = settings(FILES_FTP_URL="ftps://files.example:2121/", TLS_CERTIFICATES="both.pem")
+    assert secure.files_ftp_url == "ftps://files.example:2121"
 
 
 @pytest.mark.parametrize("variable", ["FILES_URL", "FILES_FTP_URL"])

@@ -1,0 +1,1 @@
+"""The files process: serves hosted files over FTP and FTPS, and takes uploads over them."""

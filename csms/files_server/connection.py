@@ -1,0 +1,339 @@
+"""One connection of a charge point: which commands it may give, and how its transfers end.
+
+pyftpdlib speaks FTP. What is here narrows it to grants, sends and keeps bytes as they are, and lets
+no upload pass for whole that may have been cut.
+"""
+
+import logging
+import select
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from OpenSSL import SSL
+from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
+from pyftpdlib.handlers.ftp.dispatchers import PassiveDTP
+
+from csms import logs
+from csms.domain.file_grant import is_grant_id
+from csms.files_server.authorizer import GrantAuthorizer
+from csms.files_server.filesystem import GrantFilesystem, InboundFile
+from csms.files_server.refused import Refused
+
+log = logs.get_logger(__name__)
+
+# Everything else is answered with 500: nothing is made, renamed, deleted or appended to.
+COMMANDS = frozenset(
+    {
+        *("USER", "PASS", "REIN", "QUIT", "NOOP", "SYST", "FEAT", "HELP", "OPTS", "STAT"),
+        *("PASV", "EPSV", "PORT", "EPRT", "TYPE", "MODE", "STRU", "ALLO", "ABOR"),
+        *("PWD", "XPWD", "CWD", "XCWD", "CDUP", "XCUP"),
+        *("LIST", "NLST", "MLSD", "MLST", "SIZE", "MDTM", "REST", "RETR", "STOR"),
+    }
+)
+TLS_COMMANDS = COMMANDS | {"AUTH", "PBSZ", "PROT"}
+BEGIN_A_TRANSFER = frozenset({"PASV", "EPSV", "PORT", "EPRT", "RETR", "STOR"})
+USE_A_DATA_CONNECTION = frozenset({"LIST", "MLSD", "NLST", "RETR", "STOR"})
+# What was opened for a transfer whose data connection never came is let go of by these.
+GIVE_UP_A_TRANSFER = USE_A_DATA_CONNECTION | {"ABOR", "REIN", "USER"}
+IDLE_S = 120
+STALLED_S = 120
+LOGIN_WITHIN_S = 60
+# The end of the control connection may arrive a moment after that of the data connection.
+VANISHING_S = 0.2
+CUT = Refused("426", "The connection was cut; nothing was kept.")
+_SILENT = logging.getLogger("pyftpdlib").debug
+
+
+class DataChannel(DTPHandler):
+    """A transfer: of a file either way, or of a list of files."""
+
+    timeout = STALLED_S
+    cmd_channel: Any
+    file_obj: Any
+    receive: bool
+    _resp: tuple[Any, ...]
+    _closed: bool
+    # Whoever closes has decided how it ends, also where TLS takes a while to be closed.
+    _is_ending = False
+    _is_reset = False
+
+    def refuse(self, refusal: Refused) -> None:
+        """End the transfer in the midst of it."""
+        self.transfer_finished = False
+        self._resp = (refusal.reply, _SILENT)
+        log_refusal(self.cmd_channel, self.cmd, refusal)
+        self.close()
+
+    def handle_close(self) -> None:
+        """The data connection has ended: of an upload, that is how its file does."""
+        if self._closed:
+            return
+        if self._is_ending:
+            self.close()
+            return
+        if self.receive and isinstance(self.file_obj, InboundFile) and not self.file_obj.closed:
+            if self._was_cut():
+                self.refuse(CUT)
+                return
+            try:
+                self.file_obj.finish()
+            except Refused as refusal:
+                self.refuse(refusal)
+                return
+        super().handle_close()
+
+    def recv(self, buffer_size: int) -> bytes:
+        try:
+            chunk: bytes = super().recv(buffer_size)
+        except SSL.SysCallError as error:
+            # -1 is an end without TLS's own.
+            self._is_reset = error.args[0] != -1
+            raise
+        return chunk
+
+    def _was_cut(self) -> bool:
+        """Whether the connection was torn down, instead of closed by somebody who goes on."""
+        return self._was_reset() or bool(self.cmd_channel.has_vanished())
+
+    def _was_reset(self) -> bool:
+        try:
+            self.socket.getpeername()
+        except OSError:  # it has no peer any more
+            return True
+        return False
+
+
+class TLSDataChannel(TLS_DTPHandler, DataChannel):
+    """The same over TLS. An end without TLS's own passes, as too many clients end so."""
+
+    def close(self) -> None:
+        self._is_ending = True
+        super().close()
+
+    def secure_connection(self, _: SSL.Context) -> None:
+        super().secure_connection(self.cmd_channel.tls.data)
+
+    def _was_reset(self) -> bool:
+        # Its peer tells nothing: what OpenSSL says to one that has ended so is answered by a reset.
+        return self._is_reset
+
+    def handle_error(self) -> None:
+        self._resp = self._resp or ("426 Internal error; transfer aborted.", _SILENT)
+        super().handle_error()
+
+
+class PassiveListener(PassiveDTP):
+    """Waits for a data connection. pyftpdlib says nothing of one that was reset before it could be
+    accepted, and the charge point would wait for an answer."""
+
+    def handle_accepted(self, sock: socket.socket, addr: Any) -> None:
+        super().handle_accepted(sock, addr)
+        if self._closed and self.cmd_channel.give_up_queued():
+            self.cmd_channel.respond(CUT.reply, logfun=_SILENT)
+
+    def handle_timeout(self) -> None:
+        super().handle_timeout()
+        self.cmd_channel.give_up_queued()
+
+
+class GrantConnection(FTPHandler):
+    """The control connection."""
+
+    abstracted_fs = GrantFilesystem
+    dtp_handler: type[DTPHandler] = DataChannel
+    passive_dtp = PassiveListener
+    proto_cmds: Mapping[str, Any] = {name: FTPHandler.proto_cmds[name] for name in COMMANDS}
+    timeout = IDLE_S
+    banner = "Ready."
+    scheme = "ftp"
+    server: Any
+    username: str
+    remote_ip: str
+    authenticated: bool
+    # pyftpdlib deletes them with the end of the connection, while others may still ask.
+    data_channel: DataChannel | None = None
+    _in_dtp_queue: tuple[Any, ...] | None = None
+    _out_dtp_queue: tuple[Any, ...] | None = None
+
+    def __init__(self, conn: socket.socket, server: Any, ioloop: Any = None) -> None:
+        self.authorizer = GrantAuthorizer(server.exchange)
+        super().__init__(conn, server, ioloop)
+
+    # --- what pyftpdlib asks for, and the server knows
+
+    @property
+    def masquerade_address(self) -> str | None:
+        """What passive clients are told to connect to; where there is none, the address they have
+        connected to."""
+        address: str | None = self.server.public_address
+        return address
+
+    @property
+    def passive_ports(self) -> range | None:
+        ports: range | None = self.server.passive_ports
+        return ports
+
+    @property
+    def auth_failed_timeout(self) -> float:
+        seconds: float = self.server.refusal_pause_s
+        return seconds
+
+    @property
+    def _current_type(self) -> str:
+        """Always binary, whatever TYPE says: a file with its line ends changed is another one, and
+        many charge points ask for none."""
+        return "i"
+
+    @_current_type.setter
+    def _current_type(self, _: str) -> None:
+        pass
+
+    # --- what is going on
+
+    @property
+    def is_transferring(self) -> bool:
+        return not self._closed and (
+            self.data_channel is not None
+            or self._in_dtp_queue is not None
+            or self._out_dtp_queue is not None
+        )
+
+    @property
+    def _has_a_data_connection(self) -> bool:
+        """Or one that is being made."""
+        return (
+            self.data_channel is not None
+            or self._dtp_acceptor is not None
+            or self._dtp_connector is not None
+        )
+
+    def has_vanished(self) -> bool:
+        """Whether the other end of the control connection is gone, without a QUIT."""
+        if self._quit_pending:
+            return False
+        poller = select.poll()
+        try:
+            poller.register(self.socket, select.POLLIN)
+            if not poller.poll(VANISHING_S * 1000):
+                return False
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except (SSL.WantReadError, BlockingIOError):
+            return False
+        except (SSL.Error, OSError, ValueError):
+            return True
+
+    def refuse_transfer(self, refusal: Refused) -> None:
+        if self.data_channel is not None:
+            self.data_channel.refuse(refusal)
+
+    def give_up_queued(self) -> bool:
+        """A transfer that waits for its data connection; whether there was one."""
+        queued = (self._in_dtp_queue or (None,))[0], (self._out_dtp_queue or (None,) * 3)[2]
+        was_queued = self._in_dtp_queue is not None or self._out_dtp_queue is not None
+        self._in_dtp_queue = self._out_dtp_queue = None
+        for file in queued:
+            if file is not None:
+                file.close()
+        return was_queued
+
+    # --- commands
+
+    def process_command(self, cmd: str, *args: Any, **kwargs: Any) -> None:
+        if self.server.is_draining and cmd in BEGIN_A_TRANSFER:
+            self._end("421 This server is being restarted; try again soon.")
+            return
+        if not self.authenticated and time.time() - self.started > LOGIN_WITHIN_S:
+            self._end("421 Nobody has logged in.")
+            return
+        if cmd in GIVE_UP_A_TRANSFER:
+            self.give_up_queued()
+        if cmd in USE_A_DATA_CONNECTION and not self._has_a_data_connection:
+            self.respond("425 Ask for a data connection first: PASV or EPSV.", logfun=_SILENT)
+            return
+        try:
+            super().process_command(cmd, *args, **kwargs)
+        except Refused as refusal:
+            log_refusal(self, cmd, refusal)
+            if refusal.code == "421":
+                self._end(refusal.reply)
+            else:
+                self.respond(refusal.reply, logfun=_SILENT)
+
+    def _end(self, reply: str) -> None:
+        self.respond(reply, logfun=_SILENT)
+        self.close_when_done()
+
+    # --- the log
+
+    def on_connect(self) -> None:
+        self.server.connections.add(self)
+        log.debug("ftp connection", remote_address=self.remote_ip)
+
+    def on_login(self, username: str) -> None:
+        grant = self.authorizer.grant
+        log.info(
+            "ftp login",
+            remote_address=self.remote_ip,
+            transfer_id=username,
+            charge_point_id=grant.charge_point_id,
+            kind=grant.kind,
+        )
+
+    def on_login_failed(self, username: str, _: str) -> None:
+        log.warning(
+            "ftp login refused",
+            remote_address=self.remote_ip,
+            transfer_id=username if is_grant_id(username) else "",
+        )
+
+    def log_transfer(self, **transfer: Any) -> None:
+        """What was sent; of what was received, commands/uploads.py tells."""
+        if transfer["receive"]:
+            return
+        grant = self.authorizer.grant
+        log.info(
+            "file sent" if transfer["completed"] else "file sent in part",
+            remote_address=self.remote_ip,
+            transfer_id=grant.grant_id,
+            charge_point_id=grant.charge_point_id,
+            protocol=self.scheme,
+            size_bytes=transfer["bytes"],
+            duration_s=transfer["elapsed"],
+        )
+
+
+class TLSGrantConnection(GrantConnection, TLS_FTPHandler):
+    """The same, after AUTH TLS: nobody logs in and nothing travels without."""
+
+    dtp_handler = TLSDataChannel
+    proto_cmds: Mapping[str, Any] = {name: TLS_FTPHandler.proto_cmds[name] for name in TLS_COMMANDS}
+    tls_control_required = True
+    tls_data_required = True
+    scheme = "ftps"
+
+    def __init__(self, conn: socket.socket, server: Any, ioloop: Any = None) -> None:
+        super().__init__(conn, server, ioloop)
+        self.tls = server.tls.contexts
+        self.ssl_context = self.tls.control
+
+    @classmethod
+    def get_ssl_context(cls) -> None:
+        """It is the server's, which changes it when its files do."""
+
+    def ftp_PROT(self, line: str) -> None:
+        if line.upper() == "C":
+            self.respond("534 Data must be protected: PROT P.", logfun=_SILENT)
+        else:
+            super().ftp_PROT(line)
+
+
+def log_refusal(connection: GrantConnection, command: str, refusal: Refused) -> None:
+    log.warning(
+        "ftp command refused",
+        remote_address=connection.remote_ip,
+        transfer_id=connection.username,
+        command=command,
+        reply=refusal.reply,
+    )
