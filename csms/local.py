@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if demo_count:
             environ.setdefault("CSMS_API_KEY", secrets.token_urlsafe(24))
         with _store(environ, var / "store"):
-            settings = Settings.from_env(environ)
+            settings = _host_files(environ, var)
             first_login = _first_accounts(settings)
             _say_where(settings, first_login)
             return _run_procfile(environ, _demo(settings, demo_count))
@@ -81,6 +81,18 @@ def _take_certificates(environ: dict[str, str]) -> None:
         return
     for variable, value in DevelopmentFiles.in_var(environ.get("CSMS_VAR")).environment().items():
         environ[variable] = environ.get(variable) or value
+
+
+def _host_files(environ: dict[str, str], var: Path) -> Settings:
+    """Files are kept here, for charge points on this machine, where nothing else is set."""
+    settings = Settings.from_env(environ)
+    for variable, value in {
+        "FILES_DIRECTORY": str(var / "files"),
+        "FILES_URL": f"http://localhost:{settings.port}",
+        "FILES_FTP_URL": f"ftp://localhost:{settings.ftp_port}",
+    }.items():
+        environ[variable] = environ.get(variable) or value
+    return Settings.from_env(environ)
 
 
 @contextmanager
@@ -144,6 +156,7 @@ def _say_where(settings: Settings, first_login: tuple[str, str] | None) -> None:
             f"  With TLS        wss://<this machine>:{port.port}{settings.ocpp_path}"
             f"/<charge point id>   (client certificate: {port.client_certificates})"
         )
+    lines.append(f"  Files           {settings.files_url} and {settings.files_ftp_url}")
     if first_login is not None:
         password, api_key = first_login
         lines += [

@@ -61,24 +61,15 @@ def eventually(
 
 
 @dataclass(slots=True)
-class Web:
-    """One `python wsgi.py`; its children are found by their parent."""
+class Started:
+    """A process of ours that listens on a port."""
 
     port: int
     process: subprocess.Popen[bytes]
     log: Path
 
-    @property
-    def ocpp_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ocpp"
-
-    def children(self) -> list[int]:
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in path.read_text().split()]
-
-    def kill_children(self) -> None:
-        for pid in self.children():
-            os.kill(pid, signal.SIGKILL)
+    def has_logged(self, event: str) -> bool:
+        return f'"event": "{event}"' in self.log.read_text()
 
     def log_lines(self) -> list[dict[str, Any]]:
         lines = [line for line in self.log.read_text().splitlines() if line.strip()]
@@ -92,6 +83,23 @@ class Web:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait(10)
+
+
+@dataclass(slots=True)
+class Web(Started):
+    """One `python wsgi.py`; its children are found by their parent."""
+
+    @property
+    def ocpp_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ocpp"
+
+    def children(self) -> list[int]:
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def kill_children(self) -> None:
+        for pid in self.children():
+            os.kill(pid, signal.SIGKILL)
 
 
 @dataclass(slots=True)
@@ -177,6 +185,7 @@ class System:
     directory: Path
     store: EmbeddedStore = field(init=False)
     webs: list[Web] = field(default_factory=list)
+    files: list[Started] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = EmbeddedStore(self.directory / "store")
@@ -193,6 +202,7 @@ class System:
             "PORT": str(port),
             "HOST": "127.0.0.1",
             "LOG_FORMAT": "json",
+            "FILES_DIRECTORY": str(self.directory / "files"),
             "PYTHONWARNINGS": "error",
             **more,
         }
@@ -200,19 +210,41 @@ class System:
     def start_web(self, **more: str) -> Web:
         """A web process that answers."""
         port = free_port()
-        log = self.directory / f"web-{port}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "wsgi.py"],
-                cwd=ROOT,
-                env=self.environment(port, **more),
-                stdout=output,
-                stderr=output,
-            )
-        web = Web(port, process, log)
+        environment = self.environment(port, **more)
+        web = Web(port, *self._start(f"web-{port}", ["wsgi.py"], environment))
         self.webs.append(web)
         self.wait_ready(web)
         return web
+
+    def start_files(self, port: int | None = None, **more: str) -> Started:
+        """A files process, of which nobody knows yet whether it listens."""
+        port = port or free_port()
+        environment = {
+            **self.environment(8000),
+            "FTP_PORT": str(port),
+            "FILES_FTP_URL": f"ftp://127.0.0.1:{port}",
+            # pyftpdlib 2.2 takes what Python 3.11 gives up.
+            "PYTHONWARNINGS": "error,ignore:The asyn:DeprecationWarning",
+            **more,
+        }
+        command = ["-m", "csms.files_server"]
+        files = Started(port, *self._start(f"files-{port}", command, environment))
+        self.files.append(files)
+        return files
+
+    def _start(
+        self, name: str, command: list[str], environment: Mapping[str, str]
+    ) -> tuple[subprocess.Popen[bytes], Path]:
+        log = self.directory / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+        return process, log
 
     def wait_ready(self, web: Web) -> None:
         api = Api(web.port)
@@ -227,8 +259,8 @@ class System:
         eventually(ready, "the web process is ready")
 
     def stop(self) -> None:
-        for web in self.webs:
-            web.stop()
+        for started in (*self.webs, *self.files):
+            started.stop()
         self.store.stop()
 
 

@@ -21,12 +21,18 @@ class Launcher:
         self.output = var.parent / f"output-{port}-{os.urandom(2).hex()}"
         self.var = var
         self.port = port
+        self.ftp_port = free_port()
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "csms.local"],
                 cwd=ROOT,
-                env={**inherited, "CSMS_VAR": str(var), "PORT": str(port)},
+                env={
+                    **inherited,
+                    "CSMS_VAR": str(var),
+                    "PORT": str(port),
+                    "FTP_PORT": str(self.ftp_port),
+                },
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -86,6 +92,9 @@ def test_it_starts_stops_and_finds_its_data_again(tmp_path: Path) -> None:
         assert first.printed(r"Login\s+(admin / \S+)")
         assert first.printed(rf"(http://localhost:{port}/)\s")
         assert first.printed(rf"(ws://\S+ ?\S*:{port}/ocpp)")
+        files = first.printed(r"Files\s+(.*)")
+        assert files == f"http://localhost:{port} and ftp://localhost:{first.ftp_port}"
+        assert first.printed("(serving files over ftp)")
         api = serving(port, key)
         api.create_charge_point("KEPT")
         store_pid = int((var / "store" / "store.pid").read_text())
