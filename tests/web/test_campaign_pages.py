@@ -192,6 +192,7 @@ def test_dry_run_shows_what_would_happen_and_keeps_what_was_entered(browser, fle
     tried = browser.post(NEW, form(do="dry-run", name="Harbour & more", canary_percent="60"))
 
     assert tried.status_code == 200
+    assert 'formaction="/campaigns/new#dry-run"' in tried.text
     assert "2 charge points, 2 of them first" in words(tried)
     assert "2 would wait" in words(tried)
     assert "it is not connected" in words(tried)
@@ -440,6 +441,7 @@ def test_target_leads_to_where_the_rest_stands(browser, desk, stores, fleet, kin
 
     assert f'href="{link}"' in page
     assert "Nothing was begun with it yet." in page
+    assert "For its turn, for its condition or for another try." in page
 
 
 def test_file_that_has_left_the_library_is_said_to_be(browser, desk, stores):
