@@ -189,7 +189,13 @@ def upload(
 
     def over_ftp() -> None:
         with closing(_ftp(parts, trust or Trust())) as client:
-            client.storbinary(f"STOR {unquote(directory)}{name}", io.BytesIO(content), CHUNK_BYTES)
+            try:
+                client.storbinary(
+                    f"STOR {unquote(directory)}{name}", io.BytesIO(content), CHUNK_BYTES
+                )
+            except (BrokenPipeError, ConnectionResetError):
+                client.voidresp()  # raises, if it says why it stopped reading
+                raise
 
     _attempt(parts, over_http=over_http, over_ftp=over_ftp)
     return MovedFile(name, len(content), hashlib.sha256(content).hexdigest())
