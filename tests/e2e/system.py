@@ -207,9 +207,9 @@ class System:
             **more,
         }
 
-    def start_web(self, **more: str) -> Web:
+    def start_web(self, port: int | None = None, **more: str) -> Web:
         """A web process that answers."""
-        port = free_port()
+        port = port or free_port()
         environment = self.environment(port, **more)
         web = Web(port, *self._start(f"web-{port}", ["wsgi.py"], environment))
         self.webs.append(web)
