@@ -86,7 +86,7 @@ class WebProcess:
         )
         self.job_lists = JobLists(jobs.connect(settings.rq_redis_url, jobs.LINK_TIMEOUT_S))
         self.stores = Stores.behind(self.link, settings.message_log_length)
-        self.storage = storage_of(settings)
+        self.storage = storage_of(settings, _in_a_thread)
         self.waiting = Waiting()
         self.feed = EventFeed()
         sealer = Sealer(settings.credential_pepper)
@@ -216,7 +216,8 @@ def _tls_files(settings: Settings, own_roots: Sequence[x509.Certificate]) -> TLS
 
 
 def _in_a_thread(work: Callable[[], T]) -> T:
-    """Argon2 takes a third of a second, during which no socket would be served."""
+    """Argon2 takes a third of a second, a busy disk may take longer: during which no socket would
+    be served."""
     return gevent.get_hub().threadpool.apply(work)
 
 

@@ -4,7 +4,7 @@ A file is written beside its place and renamed into it, so that none is ever see
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -13,21 +13,29 @@ from csms.errors import NotFound, StorageUnavailable
 from csms.storage.interface import checked_key, is_key
 
 _PART = ".part"
-# Written to disk every so often: all at once would stop a process of greenlets for seconds.
+# Written to disk every so often: all at once would take seconds.
 _SYNC_EVERY_BYTES = 8 * 1_048_576
+# Does what takes its time, and returns when it is done.
+Aside = Callable[[Callable[[], None]], None]
+
+
+def at_once(work: Callable[[], None]) -> None:
+    work()
 
 
 class DirectoryStorage:
-    """directory is made with the first file."""
+    """directory is made with the first file. aside: has the disk waited for where that keeps
+    nobody else waiting; a process of greenlets needs a thread for it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, aside: Aside = at_once) -> None:
         self._directory = directory
+        self._aside = aside
 
     def create(self, key: str) -> "DirectoryPendingFile":
         path = self._path(key)
         with _failures():
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return DirectoryPendingFile(path)
+            return DirectoryPendingFile(path, self._aside)
 
     def open(self, key: str) -> BinaryIO:
         path = self._path(key)
@@ -61,8 +69,9 @@ class DirectoryStorage:
 class DirectoryPendingFile:
     """path: where it will be. Raises OSError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, aside: Aside) -> None:
         self._path = path
+        self._aside = aside
         self._part = path.with_name(path.name + _PART)
         self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._unsynced_bytes = 0
@@ -75,15 +84,15 @@ class DirectoryPendingFile:
                 left = left[os.write(self._descriptor, left) :]
             self._unsynced_bytes += len(chunk)
             if self._unsynced_bytes >= _SYNC_EVERY_BYTES:
-                os.fsync(self._descriptor)
+                self._sync()
                 self._unsynced_bytes = 0
 
     def commit(self) -> None:
         with _failures():
-            os.fsync(self._descriptor)
+            self._sync()
             self._part.rename(self._path)
             self._end()
-            _sync_directory(self._path.parent)
+            self._aside(lambda: _sync_directory(self._path.parent))
 
     def discard(self) -> None:
         if self._ended:
@@ -93,6 +102,10 @@ class DirectoryPendingFile:
             self._part.unlink(missing_ok=True)
         except OSError:  # whoever discards has a failure already; forget_unfinished comes by
             pass
+
+    def _sync(self) -> None:
+        descriptor = self._descriptor
+        self._aside(lambda: os.fsync(descriptor))
 
     def _end(self) -> None:
         self._ended = True

@@ -85,3 +85,21 @@ def test_who_has_no_bucket_does_not_load_boto3():
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
     assert said.stdout == b"False\n"
+
+
+def test_a_process_may_have_the_disk_waited_for_aside(tmp_path):
+    waited = []
+
+    def aside(work):
+        work()
+        waited.append(work)
+
+    storage = storage_of(settings(FILES_DIRECTORY=str(tmp_path / "kept")), aside)
+    pending = storage.create("a" * 32)
+    pending.write(bytes(9 * 1_048_576))
+    assert len(waited) == 1
+    pending.commit()
+
+    assert len(waited) == 3
+    with storage.open("a" * 32) as file:
+        assert len(file.read()) == 9 * 1_048_576
