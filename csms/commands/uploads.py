@@ -7,7 +7,8 @@
 What is not finished leaves nothing, and its grant open, so that the charge point may try again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from types import TracebackType
 from typing import BinaryIO
 
@@ -47,6 +48,27 @@ _REFUSALS: dict[Receipt, type[CSMSError]] = {
 }
 
 
+class Arriving:
+    """The bytes of uploads that are on their way to this process, by whichever thread: so that
+    many at once, for one grant even, take no more room than there is."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._bytes = 0
+
+    def add(self, more_bytes: int, room_bytes: int) -> bool:
+        """False where there is no room for more."""
+        with self._lock:
+            if self._bytes + more_bytes > room_bytes:
+                return False
+            self._bytes += more_bytes
+            return True
+
+    def remove(self, arrived_bytes: int) -> None:
+        with self._lock:
+            self._bytes -= arrived_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class UploadDesk:
     """total_max_bytes: what all uploads may take together."""
@@ -54,6 +76,7 @@ class UploadDesk:
     stores: Stores
     storage: Storage
     total_max_bytes: int
+    arriving: Arriving = field(default_factory=Arriving)
 
     def begin(self, grant_id: str, now_ms: int, announced_bytes: int = 0) -> "Receiving":
         """Before the first byte. announced_bytes: how many will come, where that is said.
@@ -67,10 +90,10 @@ class UploadDesk:
                 raise FileGrantUnknown
             if announced_bytes > grant.max_bytes:
                 raise UploadTooLarge(grant.max_bytes)
-            taken_bytes = self.stores.uploaded_files.total_bytes()
-            if taken_bytes + max(announced_bytes, 1) > self.total_max_bytes:
+            room_bytes = self.total_max_bytes - self.stores.uploaded_files.total_bytes()
+            if room_bytes < max(announced_bytes, 1):
                 raise UploadsFull
-            return Receiving(self, grant, now_ms)
+            return Receiving(self, grant, room_bytes, now_ms)
         except CSMSError as error:
             log.warning("upload refused", transfer_id=grant_id, reason=str(error))
             raise
@@ -98,17 +121,27 @@ class UploadDesk:
 
 
 class Receiving:
-    """One upload on its way. Its grant is judged by when it began: a slow one takes its time."""
+    """One upload on its way. Its grant is judged by when it began: a slow one takes its time.
 
-    def __init__(self, desk: UploadDesk, grant: FileGrant, begun_at_ms: int) -> None:
+    room_bytes: what all uploads may still take, when it began.
+    """
+
+    def __init__(
+        self, desk: UploadDesk, grant: FileGrant, room_bytes: int, begun_at_ms: int
+    ) -> None:
         self.grant = grant
         self._desk = desk
+        self._room_bytes = room_bytes
         self._begun_at_ms = begun_at_ms
         self._file = IncomingFile(desk.storage, desk.stores.unclaimed_files, grant.max_bytes)
+        self._arriving_bytes = 0
         self._ended = False
 
     def write(self, chunk: bytes) -> None:
-        """Raises UploadTooLarge before it is, and StorageUnavailable."""
+        """Raises UploadTooLarge and UploadsFull before it is, and StorageUnavailable."""
+        if not self._desk.arriving.add(len(chunk), self._room_bytes):
+            raise self._refuse(UploadsFull())
+        self._arriving_bytes += len(chunk)
         try:
             self._file.write(chunk)
         except UploadTooLarge as error:
@@ -135,7 +168,7 @@ class Receiving:
         )
         self._file.keep(now_ms)
         # From here on a record may have it, also where the store gives no answer.
-        self._ended = True
+        self._arrive()
         stores = self._desk.stores
         receipt = stores.uploaded_files.receive(
             self.grant.grant_id, uploaded, self._begun_at_ms, self._desk.total_max_bytes
@@ -161,8 +194,12 @@ class Receiving:
         return error
 
     def _end(self) -> None:
-        self._ended = True
+        self._arrive()
         self._file.abandon()
+
+    def _arrive(self) -> None:
+        self._ended = True
+        self._desk.arriving.remove(self._arriving_bytes)
 
     @property
     def _said(self) -> dict[str, str]:

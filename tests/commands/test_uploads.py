@@ -147,10 +147,10 @@ def test_what_turns_out_too_large_leaves_nothing_and_may_be_tried_again(around):
 
 
 def test_uploads_have_a_total(around):
-    desk = UploadDesk(around.stores, around.storage, 10)
+    desk, elsewhere = (UploadDesk(around.stores, around.storage, 10) for _ in range(2))
     around.grant("b" * 32)
     around.grant("c" * 32)
-    first, second = desk.begin(GRANT_ID, NOON_MS, 10), desk.begin("b" * 32, NOON_MS, 10)
+    first, second = desk.begin(GRANT_ID, NOON_MS, 10), elsewhere.begin("b" * 32, NOON_MS, 10)
     for receiving in (first, second):
         receiving.write(b"0123456789")
 
@@ -173,6 +173,30 @@ def test_what_would_not_fit_into_the_total_is_refused_before_its_first_byte(arou
     with pytest.raises(UploadsFull):
         desk.begin("b" * 32, NOON_MS, announced_bytes=10)
     desk.begin("b" * 32, NOON_MS, announced_bytes=9)
+
+
+def test_uploads_on_their_way_take_no_more_room_than_there_is(around):
+    desk = UploadDesk(around.stores, around.storage, 25)
+    first, second, third = (desk.begin(GRANT_ID, NOON_MS) for _ in range(3))
+    first.write(b"0123456789")
+    second.write(b"0123456789")
+
+    with pytest.raises(UploadsFull):
+        third.write(b"0123456789")
+    third.abandon()
+    first.abandon()
+    fourth = desk.begin(GRANT_ID, NOON_MS)
+    fourth.write(b"0123456789")
+    fourth.finish("", "http", "", LATER_MS)
+    with pytest.raises(FileGrantUsed):
+        second.finish("", "http", "", LATER_MS)
+
+    around.grant("b" * 32)
+    fifth = desk.begin("b" * 32, NOON_MS, announced_bytes=10)
+    fifth.write(b"0123456789")
+    fifth.finish("", "http", "", LATER_MS)
+    assert len(around.storage.files) == 2
+    assert around.stores.uploaded_files.total_bytes() == 20
 
 
 def test_of_two_uploads_for_one_grant_the_first_at_its_end_is_taken(around):
