@@ -125,7 +125,8 @@ class CampaignDesk:
             raise FieldError(
                 "firmware.signing_key", "is needed: the file has no signature of its own"
             )
-        return replace(work, version=image.version if work.version is None else work.version)
+        version = image.version if work.version is None else work.version
+        return replace(work, version=version, vendor=image.vendor, model=image.model)
 
     def dry_run(self, wish: NewCampaign, shown: int, now_ms: int) -> DryRun:
         """What would happen, and to whom, if it were begun now. Raises FieldError,

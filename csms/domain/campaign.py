@@ -106,7 +106,8 @@ class LogChoice(StrEnum):
 class FirmwareWork:
     """image_id: of the library. version: what a charge point reports that runs it; "" where that
     is not to be checked, None in a wish for that of the image. signed: auto, true or false, as of a
-    single update. signing_key: of ours, that signs where the image has no signature."""
+    single update. signing_key: of ours, that signs where the image has no signature. vendor, model:
+    those of the image, "" for any: others are skipped."""
 
     image_id: str
     version: str | None = None
@@ -114,6 +115,8 @@ class FirmwareWork:
     signing_key: str = ""
     retries: int | None = None
     retry_interval_s: int | None = None
+    vendor: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

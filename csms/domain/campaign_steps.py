@@ -24,6 +24,7 @@ from csms.domain.campaign import (
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
 from csms.domain.command import Command, CommandState
 from csms.domain.configuration import fold_key
+from csms.domain.file_hosting import mismatches
 from csms.domain.local_list import NO_LIST, SyncEnd
 from csms.domain.transfer import Transfer, TransferState, lacks
 
@@ -161,6 +162,10 @@ def _before(campaign: Campaign, seen: Seen) -> Begins | Waits | Ends:
     match campaign.work:
         case FirmwareWork(version=version) if version and _runs(record, version):
             return Ends(TargetState.SKIPPED, f"it runs {_version(record)} already")
+        case FirmwareWork(vendor=vendor, model=model) if misfits := mismatches(
+            vendor, model, record
+        ):
+            return Ends(TargetState.SKIPPED, "; ".join(misfits))
         case LocalListWork() if record.local_list == NO_LIST:
             return Ends(TargetState.SKIPPED, "no local list is assigned to it")
     if not seen.is_connected:

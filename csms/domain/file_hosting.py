@@ -59,17 +59,18 @@ def _folded(host: str) -> str:
 
 def fit_warnings(image: FirmwareImage, charge_point: ChargePoint) -> list[str]:
     """What speaks against this firmware on this charge point, by what that has told of itself."""
-    told, warnings = charge_point.facts, mismatches(image, charge_point)
+    told, warnings = charge_point.facts, mismatches(image.vendor, image.model, charge_point)
     if image.version and image.version == told.get("firmwareVersion"):
         warnings.append(f"the charge point has told that it runs version {image.version} already")
     return warnings
 
 
-def mismatches(image: FirmwareImage, charge_point: ChargePoint) -> list[str]:
-    """Vendor and model where both ends name one, and not the same."""
+def mismatches(vendor: str, model: str, charge_point: ChargePoint) -> list[str]:
+    """Those of a firmware and those that the charge point has told, where both name one, and not
+    the same."""
     compared = {
-        "vendor": (image.vendor, charge_point.facts.get("chargePointVendor", "")),
-        "model": (image.model, charge_point.facts.get("chargePointModel", "")),
+        "vendor": (vendor, charge_point.facts.get("chargePointVendor", "")),
+        "model": (model, charge_point.facts.get("chargePointModel", "")),
     }
     return [
         f"the firmware is for the {name} {meant}, and the charge point has told {told}"

@@ -630,6 +630,17 @@ def test_a_charge_point_that_runs_the_version_is_skipped(fleet):
     assert fleet.states(campaign_id) == [SKIPPED, UNDER_WAY]
 
 
+def test_a_charge_point_of_another_vendor_is_left_alone(fleet):
+    fleet = fleet(2)
+    fleet.stores.firmware_images.create(replace(IMAGE, vendor="Nordwerk"), 1_000)
+    fleet.boot("FLEET-0")  # of the vendor V
+
+    campaign_id = fleet.begin(FirmwareWork("image"), CampaignKind.FIRMWARE)
+
+    assert fleet.states(campaign_id) == [SKIPPED, UNDER_WAY]
+    assert "for the vendor Nordwerk" in fleet.target(campaign_id).reason
+
+
 def test_an_update_that_never_ends_is_given_up_and_tried_again(fleet):
     fleet = fleet()
     fleet.stores.firmware_images.create(IMAGE, 1_000)

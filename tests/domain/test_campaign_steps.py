@@ -141,6 +141,11 @@ def test_a_transaction_keeps_nobody_where_the_rules_say_so():
     [
         (RESET, None, "there is no such charge point"),
         (replace(FIRMWARE, version=" 1.0"), CP, "it runs 1.0 already"),
+        (
+            replace(FIRMWARE, vendor="Nordwerk", model="NW-5"),
+            replace(CP, facts={"chargePointVendor": "nordwerk", "chargePointModel": "NW-6"}),
+            "the firmware is for the model NW-5, and the charge point has told NW-6",
+        ),
         (LOCAL_LIST, replace(CP, local_list="none"), "no local list is assigned to it"),
     ],
 )
@@ -151,6 +156,7 @@ def test_where_there_is_nothing_to_do_it_is_skipped(work, record, reason):
 def test_another_version_is_reason_enough():
     assert step(FIRMWARE, Seen(CP), WAITING) == Begins()
     assert step(replace(FIRMWARE, version=""), Seen(CP), WAITING) == Begins()
+    assert step(replace(FIRMWARE, vendor="Nordwerk"), Seen(CP), WAITING) == Begins()
     assert step(LOCAL_LIST, Seen(CP), WAITING) == Begins()
 
 

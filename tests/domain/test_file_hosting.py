@@ -152,7 +152,7 @@ def test_firmware_for_whatever_is_not_warned_of():
 def test_firmware_for_another_model_or_vendor_is_warned_of():
     other = charge_point(chargePointVendor="Suedwerk", chargePointModel="SW-1")
 
-    vendor, model = mismatches(IMAGE, other)
+    vendor, model = mismatches(IMAGE.vendor, IMAGE.model, other)
 
     assert "vendor Nordwerk, and the charge point has told Suedwerk" in vendor
     assert "model NW-22, and the charge point has told SW-1" in model

@@ -107,7 +107,7 @@ def test_form_says_where_the_library_is_empty_and_offers_its_files(browser, stor
 @pytest.mark.parametrize(
     ("kind", "work"),
     [
-        ("firmware", FirmwareWork(IMAGE.image_id, "2.0")),
+        ("firmware", FirmwareWork(IMAGE.image_id, "2.0", vendor="Acme", model="Duo")),
         ("logs", LogsWork()),
         ("configuration", ConfigurationWork("HeartbeatInterval", "300")),
         ("reset", ResetWork("Soft")),

@@ -75,9 +75,10 @@ def _page(charge_point_id: str, **rejected: Any) -> str:
 def _images_for(charge_point: ChargePoint) -> Mapping[str, Sequence[FirmwareImage]]:
     """The newest firmware of the library, what fits the charge point first; by what it is."""
     newest = parts().stores.firmware_images.page(None, _IMAGES_MAX).items
+    others = [one for one in newest if mismatches(one.vendor, one.model, charge_point)]
     return {
-        "That may fit": [image for image in newest if not mismatches(image, charge_point)],
-        "For others": [image for image in newest if mismatches(image, charge_point)],
+        "That may fit": [image for image in newest if image not in others],
+        "For others": others,
     }
 
 
