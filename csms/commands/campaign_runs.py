@@ -17,7 +17,6 @@ from csms.commands.local_lists import SyncRequest, start
 from csms.commands.transfer_requests import TransferDesk
 from csms.commands.transfer_wishes import (
     FirmwareUpdate,
-    LogKind,
     LogUpload,
     Signed,
     Wish,
@@ -374,7 +373,7 @@ class _Round:
                 self.runs.transfers.update_firmware(wish, update, self.now_ms)
             case LogsWork() as work:
                 upload = LogUpload(
-                    kind=LogKind(work.kind),
+                    kind=work.kind,
                     oldest_at_ms=work.oldest_at_ms,
                     latest_at_ms=work.latest_at_ms,
                     retries=work.retries,

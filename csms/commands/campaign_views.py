@@ -44,10 +44,13 @@ def _records(stores: Stores, charge_point_ids: Sequence[str]) -> dict[str, Charg
 
 
 def _held_by(stores: Stores, campaign_id: str, charge_point_id: str, holder: str) -> str:
-    """What a run that died has left held is free."""
+    """The name of another campaign that works on it. What a run that died has left held is free."""
     if not holder or holder == campaign_id:
         return ""
-    return holder if stores.campaigns.works_on(holder, charge_point_id) else ""
+    if not stores.campaigns.works_on(holder, charge_point_id):
+        return ""
+    found = stores.campaigns.find(holder)
+    return found.name if found else ""
 
 
 def seen_under_way(stores: Stores, campaign: Campaign, targets: Sequence[Target]) -> list[Seen]:

@@ -9,13 +9,20 @@ from csms.clock import text_of
 from csms.commands.dispatch import CommandDesk, CommandRequest
 from csms.commands.file_hosting import FileHosting, Place
 from csms.commands.signing import Signing
-from csms.commands.transfer_wishes import FirmwareUpdate, LogKind, LogUpload, Signed, Wish
+from csms.commands.transfer_wishes import FirmwareUpdate, LogUpload, Signed, Wish
 from csms.config import Settings
 from csms.domain.command import Command
 from csms.domain.file_hosting import fit_warnings
 from csms.domain.firmware_signature import signature_warnings
 from csms.domain.hosted_file import FirmwareImage
-from csms.domain.transfer import LOCATION_MAX, Subject, TransferKind, lacks, location_problem
+from csms.domain.transfer import (
+    LOCATION_MAX,
+    LogKind,
+    Subject,
+    TransferKind,
+    lacks,
+    location_problem,
+)
 from csms.errors import FieldError
 from csms.state.stores import Stores
 

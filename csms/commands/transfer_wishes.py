@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from csms.domain.hosted_file import FirmwareImage
+from csms.domain.transfer import LogKind
 from csms.errors import FieldError
 
 
@@ -14,16 +15,6 @@ class Signed(StrEnum):
     AUTO = "auto"
     YES = "true"
     NO = "false"
-
-
-class LogKind(StrEnum):
-    """GetDiagnostics of OCPP 1.6, or one of the two logs of GetLog; AUTO: the diagnostics log, or
-    the diagnostics where the charge point has said that it does not know GetLog."""
-
-    AUTO = "auto"
-    DIAGNOSTICS = "diagnostics"
-    DIAGNOSTICS_LOG = "diagnostics-log"
-    SECURITY_LOG = "security-log"
 
 
 @dataclass(frozen=True, slots=True)

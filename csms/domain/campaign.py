@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from csms.domain.charge_point import ChargePoint
 from csms.domain.secrets import is_secret_key
 from csms.domain.traits import Traits
+from csms.domain.transfer import LogKind
 from csms.errors import FieldError
 
 NAME_MAX = 100
@@ -93,15 +94,6 @@ class Step(StrEnum):
     SYNC = "sync"
 
 
-class LogChoice(StrEnum):
-    """auto: GetLog, and GetDiagnostics where a charge point does not know it."""
-
-    AUTO = "auto"
-    DIAGNOSTICS = "diagnostics"
-    DIAGNOSTICS_LOG = "diagnostics-log"
-    SECURITY_LOG = "security-log"
-
-
 @dataclass(frozen=True, slots=True)
 class FirmwareWork:
     """image_id: of the library. version: what a charge point reports that runs it; "" where that
@@ -121,7 +113,7 @@ class FirmwareWork:
 
 @dataclass(frozen=True, slots=True)
 class LogsWork:
-    kind: LogChoice = LogChoice.AUTO
+    kind: LogKind = LogKind.AUTO
     oldest_at_ms: int | None = None
     latest_at_ms: int | None = None
     retries: int | None = None

@@ -12,7 +12,6 @@ from csms.domain.campaign import (
     ConfigurationWork,
     FirmwareWork,
     LocalListWork,
-    LogChoice,
     LogsWork,
     ResetWork,
     Rules,
@@ -26,7 +25,7 @@ from csms.domain.command import Command, CommandState
 from csms.domain.configuration import fold_key
 from csms.domain.file_hosting import mismatches
 from csms.domain.local_list import NO_LIST, SyncEnd
-from csms.domain.transfer import Transfer, TransferState, lacks
+from csms.domain.transfer import LogKind, Transfer, TransferState, lacks
 
 # An attempt under way is looked at so often; a target that can't begin so often.
 LOOK_MS = 2_000
@@ -66,7 +65,7 @@ class SyncSeen:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the records say of a target now. command, check, transfer: those of its newest attempt.
-    held_by: another campaign that works on it, or ""."""
+    held_by: the name of another campaign that works on it, or ""."""
 
     record: ChargePoint | None
     is_connected: bool = True
@@ -331,7 +330,7 @@ def _logs(work: LogsWork, rules: Rules, target: Target, seen: Seen, now_ms: int)
             if _limit(target, Step.UPLOAD, rules.upload_limit_s, now_ms):
                 return Fails("no file has arrived in time")
             return Goes(Step.UPLOAD)
-    return _moved_file(transfer, reply, target, now_ms, may_fall_back=work.kind is LogChoice.AUTO)
+    return _moved_file(transfer, reply, target, now_ms, may_fall_back=work.kind is LogKind.AUTO)
 
 
 def _firmware(

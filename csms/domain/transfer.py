@@ -40,6 +40,16 @@ class Subject(StrEnum):
     LOGS = "logs"
 
 
+class LogKind(StrEnum):
+    """GetDiagnostics of OCPP 1.6, or one of the two logs of GetLog; AUTO: the diagnostics log, or
+    the diagnostics where the charge point has said that it does not know GetLog."""
+
+    AUTO = "auto"
+    DIAGNOSTICS = "diagnostics"
+    DIAGNOSTICS_LOG = "diagnostics-log"
+    SECURITY_LOG = "security-log"
+
+
 class TransferState(StrEnum):
     """From the wish to its end."""
 

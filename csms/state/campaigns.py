@@ -19,7 +19,6 @@ from csms.domain.campaign import (
     ConfigurationWork,
     FirmwareWork,
     LocalListWork,
-    LogChoice,
     LogsWork,
     ResetWork,
     Rules,
@@ -32,6 +31,7 @@ from csms.domain.campaign import (
     Window,
     Work,
 )
+from csms.domain.transfer import LogKind
 from csms.errors import CSMSError, FieldError, NotFound
 from csms.state import keys
 from csms.state.link import Argument, Command, Link, Script
@@ -581,7 +581,7 @@ def _work(kind: CampaignKind, fields: dict[str, Any]) -> Work:
         case CampaignKind.FIRMWARE:
             return FirmwareWork(**fields)
         case CampaignKind.LOGS:
-            return LogsWork(**{**fields, "kind": LogChoice(fields["kind"])})
+            return LogsWork(**{**fields, "kind": LogKind(fields["kind"])})
         case CampaignKind.CONFIGURATION:
             return ConfigurationWork(**fields)
         case CampaignKind.RESET:

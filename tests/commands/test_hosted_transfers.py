@@ -15,13 +15,13 @@ from csms.commands.sealing import Sealer
 from csms.commands.sequel import Sequel
 from csms.commands.signing import Signing
 from csms.commands.transfer_requests import TransferDesk
-from csms.commands.transfer_wishes import FirmwareUpdate, LogKind, LogUpload, Signed, Wish
+from csms.commands.transfer_wishes import FirmwareUpdate, LogUpload, Signed, Wish
 from csms.config import Settings
 from csms.domain.certificate_authority import SignatureAlgorithm
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import FileGrant, GrantKind, GrantState, read_token, secret_of
 from csms.domain.hosted_file import FirmwareImage
-from csms.domain.transfer import Subject, TransferKind, TransferState
+from csms.domain.transfer import LogKind, Subject, TransferKind, TransferState
 from csms.errors import (
     ChargePointNotConnected,
     CommandForbidden,

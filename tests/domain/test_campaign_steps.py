@@ -13,7 +13,6 @@ from csms.domain.campaign import (
     ConfigurationWork,
     FirmwareWork,
     LocalListWork,
-    LogChoice,
     LogsWork,
     ResetWork,
     Rules,
@@ -47,7 +46,7 @@ from csms.domain.campaign_steps import (
 from csms.domain.charge_point import RegistrationStatus
 from csms.domain.command import Command, CommandError, CommandState
 from csms.domain.local_list import SyncEnd
-from csms.domain.transfer import Outcome, Transfer, TransferKind, TransferState, outcome_of
+from csms.domain.transfer import LogKind, Outcome, Transfer, TransferKind, TransferState, outcome_of
 
 RULES = Rules()
 CP = replace(CP001, facts={"firmwareVersion": "1.0"}, local_list="all")
@@ -455,7 +454,7 @@ def test_what_it_does_not_know_is_asked_the_other_way_once(work, kind):
     ("work", "kind"),
     [
         (replace(FIRMWARE, signed="true"), TransferKind.FIRMWARE),
-        (replace(LOGS, kind=LogChoice.SECURITY_LOG), TransferKind.LOG),
+        (replace(LOGS, kind=LogKind.SECURITY_LOG), TransferKind.LOG),
     ],
 )
 def test_there_is_no_other_way_where_one_was_chosen(work, kind):

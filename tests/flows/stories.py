@@ -17,12 +17,12 @@ from csms.commands.charging_profiles import up_to_date
 from csms.commands.local_lists import SyncRequest
 from csms.commands.signing import Signing
 from csms.commands.transfer_requests import TransferDesk
-from csms.commands.transfer_wishes import LogKind, LogUpload, Wish
+from csms.commands.transfer_wishes import LogUpload, Wish
 from csms.domain.authorization import IdTag, TagStatus, fold
 from csms.domain.certificate_authority import pem_chain
 from csms.domain.command import CommandState
 from csms.domain.credentials import key_matches, read_authorization_key
-from csms.domain.transfer import Subject
+from csms.domain.transfer import LogKind, Subject
 
 
 def nothing(_):

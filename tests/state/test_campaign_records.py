@@ -12,7 +12,6 @@ from csms.domain.campaign import (
     ConfigurationWork,
     FirmwareWork,
     LocalListWork,
-    LogChoice,
     LogsWork,
     ResetWork,
     Rules,
@@ -23,6 +22,7 @@ from csms.domain.campaign import (
     Window,
 )
 from csms.domain.campaign_steps import begun
+from csms.domain.transfer import LogKind
 from csms.errors import FieldError, NotFound
 from csms.state import campaigns as module
 from csms.state import keys
@@ -70,7 +70,7 @@ def moved(campaigns, run, before, after, score_ms=NOON_MS):
     [
         (CampaignKind.RESET, ResetWork("Hard")),
         (CampaignKind.FIRMWARE, FirmwareWork("image", "2.0", "true", "nordwerk", 3, 60)),
-        (CampaignKind.LOGS, LogsWork(LogChoice.SECURITY_LOG, 1, 2)),
+        (CampaignKind.LOGS, LogsWork(LogKind.SECURITY_LOG, 1, 2)),
         (CampaignKind.CONFIGURATION, ConfigurationWork("HeartbeatInterval", "60")),
         (CampaignKind.LOCAL_LIST, LocalListWork(full=True)),
     ],

@@ -15,7 +15,6 @@ from csms.domain.campaign import (
     ConfigurationWork,
     FirmwareWork,
     LocalListWork,
-    LogChoice,
     LogsWork,
     ResetWork,
     Rules,
@@ -26,6 +25,7 @@ from csms.domain.campaign import (
     command_id_of,
 )
 from csms.domain.hosted_file import FirmwareImage
+from csms.domain.transfer import LogKind
 from csms.web.pages import campaign_form, campaign_words
 from csms.web.parts import EXTENSION
 
@@ -158,7 +158,7 @@ def test_every_rule_can_be_entered(browser, stores):
     campaign = created(stores)
     assert answer.status_code == 303
     assert campaign.work == LogsWork(
-        LogChoice.SECURITY_LOG, 1_767_225_600_000, 1_767_312_000_000, 2, 30
+        LogKind.SECURITY_LOG, 1_767_225_600_000, 1_767_312_000_000, 2, 30
     )
     assert campaign.rules == Rules(
         canary_percent=50,
@@ -480,7 +480,7 @@ def test_unknown_campaign_is_a_page_that_says_so(browser):
             "The charge point's own tries 2 more, 30 s apart",
         ),
         (
-            LogsWork(LogChoice.DIAGNOSTICS, NOON_MS, NOON_MS, 1),
+            LogsWork(LogKind.DIAGNOSTICS, NOON_MS, NOON_MS, 1),
             "What diagnostics, by GetDiagnostics From 2026-11-22 12:00:00 UTC "
             "To 2026-11-22 12:00:00 UTC The charge point's own tries 1 more",
         ),

@@ -15,7 +15,6 @@ from csms.domain.campaign import (
     ConfigurationWork,
     FirmwareWork,
     LocalListWork,
-    LogChoice,
     LogsWork,
     NewCampaign,
     ResetWork,
@@ -23,6 +22,7 @@ from csms.domain.campaign import (
     Selection,
     Window,
 )
+from csms.domain.transfer import LogKind
 from csms.web.api.charge_points import TraitsSchema
 from csms.web.api.fields import Instant, Text
 
@@ -123,10 +123,10 @@ class LogsWorkSchema(Schema):
     """Diagnostics or a log are uploaded to us."""
 
     kind = fields.Enum(
-        LogChoice,
+        LogKind,
         by_value=True,
-        load_default=LogChoice.AUTO,
-        error_messages={"unknown": f"must be one of {', '.join(LogChoice)}"},
+        load_default=LogKind.AUTO,
+        error_messages={"unknown": f"must be one of {', '.join(LogKind)}"},
         metadata={
             "description": "diagnostics: GetDiagnostics. diagnostics-log, security-log: GetLog of "
             "the security extension. auto: GetLog, and GetDiagnostics where it is not known."

@@ -11,14 +11,13 @@ from marshmallow.validate import Length, OneOf, Range
 from csms import clock
 from csms.commands.transfer_wishes import (
     FirmwareUpdate,
-    LogKind,
     LogUpload,
     Signed,
     Wish,
 )
 from csms.domain.command import Command
 from csms.domain.firmware_signature import CERTIFICATE_MAX, SIGNATURE_MAX
-from csms.domain.transfer import Subject, TransferKind, TransferState
+from csms.domain.transfer import LogKind, Subject, TransferKind, TransferState
 from csms.state.pages import Page
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.commands import IdempotencyHeader, WaitQuery, deadline_field, waited_for

@@ -10,7 +10,6 @@ from csms.domain.campaign import (
     ConfigurationWork,
     FirmwareWork,
     LocalListWork,
-    LogChoice,
     LogsWork,
     ResetWork,
     Rules,
@@ -20,6 +19,7 @@ from csms.domain.campaign import (
     TargetState,
     Work,
 )
+from csms.domain.transfer import LogKind
 from csms.web.pages.words import Badge, duration, instant
 
 KINDS: Mapping[CampaignKind, tuple[str, str]] = {
@@ -39,11 +39,11 @@ KINDS: Mapping[CampaignKind, tuple[str, str]] = {
         "Bring local authorization lists to what the id tags say.",
     ),
 }
-LOG_CHOICES: Mapping[LogChoice, str] = {
-    LogChoice.AUTO: "diagnostics, by whichever message the charge point knows",
-    LogChoice.DIAGNOSTICS: "diagnostics, by GetDiagnostics",
-    LogChoice.DIAGNOSTICS_LOG: "diagnostics log, by GetLog",
-    LogChoice.SECURITY_LOG: "security log, by GetLog",
+LOG_CHOICES: Mapping[LogKind, str] = {
+    LogKind.AUTO: "diagnostics, by whichever message the charge point knows",
+    LogKind.DIAGNOSTICS: "diagnostics, by GetDiagnostics",
+    LogKind.DIAGNOSTICS_LOG: "diagnostics log, by GetLog",
+    LogKind.SECURITY_LOG: "security log, by GetLog",
 }
 SIGNED: Mapping[str, str] = {
     "auto": "as the charge point needs it",
