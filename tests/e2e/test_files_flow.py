@@ -34,13 +34,13 @@ class Site:
     files: Path
 
     def tree(self) -> set[str]:
-        """Everything there is in and around the directory of files, but for the store and logs."""
+        """Every file in and around the directory of files, but for those of the store and logs."""
         around = self.files.parent
         kept = {around / "store"}
         found = [
             path
             for path in around.rglob("*")
-            if kept.isdisjoint([path, *path.parents]) and path.suffix != ".log"
+            if path.is_file() and kept.isdisjoint(path.parents) and path.suffix != ".log"
         ]
         return {str(path.relative_to(around)) for path in found}
 
