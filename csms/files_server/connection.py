@@ -7,6 +7,7 @@ no upload pass for whole that may have been cut.
 import logging
 import select
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -261,6 +262,11 @@ class GrantConnection(FTPHandler):
             else:
                 self.respond(refusal.reply, logfun=_SILENT)
 
+    def _on_dtp_close(self) -> None:
+        super()._on_dtp_close()
+        if self._closed and self._idler is not None and not self._idler.cancelled:
+            self._idler.cancel()  # the thread would wait for it
+
     def _end(self, reply: str) -> None:
         self.respond(reply, logfun=_SILENT)
         self.close_when_done()
@@ -317,6 +323,23 @@ class TLSGrantConnection(GrantConnection, TLS_FTPHandler):
         super().__init__(conn, server, ioloop)
         self.tls = server.tls.contexts
         self.ssl_context = self.tls.control
+
+    def send(self, data: bytes) -> int:
+        try:
+            sent: int = super().send(data)
+        except SSL.Error:  # there is nobody any more: what hangs on this connection must end, too
+            self._error = True
+            self.handle_close()
+            return 0
+        return sent
+
+    def log_exception(self, instance: Any) -> None:
+        """What goes wrong with TLS is the doing of a peer, which is gone or speaks none."""
+        error = sys.exc_info()[1]
+        if isinstance(error, SSL.Error):
+            log.info("ftp connection broke", remote_address=self.remote_ip, reason=repr(error))
+        else:
+            super().log_exception(instance)
 
     @classmethod
     def get_ssl_context(cls) -> None:

@@ -99,6 +99,11 @@ class Serving:
         self._thread = threading.Thread(target=self.server.serve, args=(self.stopping, drain_s))
         self._thread.start()
 
+    @property
+    def is_busy(self):
+        """Whether any connection still has its thread."""
+        return any(thread.name.startswith("('127.0.0.1'") for thread in threading.enumerate())
+
     def stop(self):
         self.stopping.set()
         self._thread.join()

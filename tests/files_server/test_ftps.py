@@ -2,17 +2,19 @@
 
 import ftplib
 import ssl
+import threading
 
 import pytest
 from cast import PEPPER
 from certificates import root, server
-from ftp_site import FIRMWARE, Serving, fetch, listing, store, until
+from ftp_site import FIRMWARE, PATIENCE_S, Serving, fetch, listing, store, until
 
 from csms.config import CertificateFiles
 from csms.domain.certificate_authority import pem_chain
 from csms.domain.file_grant import secret_of
 from csms.errors import ConfigurationError
 from csms.files_server.certificates import ServerTLS
+from csms.files_server.connection import TLSGrantConnection
 
 ROOT = root()
 
@@ -133,7 +135,17 @@ def test_over_its_quota_it_is_cut_off(site, serving):
     assert not site.is_uploaded(grant)
 
 
-def test_one_whose_charge_point_vanishes_leaves_nothing(site, serving):
+def test_one_whose_charge_point_vanishes_leaves_nothing(site, serving, monkeypatch, caplog):
+    """Its commands end a moment after its data."""
+    looking = threading.Event()
+    has_vanished = TLSGrantConnection.has_vanished
+
+    def look(connection):
+        looking.set()
+        return has_vanished(connection)
+
+    monkeypatch.setattr(TLSGrantConnection, "has_vanished", look)
+    monkeypatch.setattr("csms.files_server.connection.VANISHING_S", PATIENCE_S)
     grant = site.upload()
     ftp = login(site, grant)
     ftp.voidcmd("TYPE I")
@@ -142,10 +154,14 @@ def test_one_whose_charge_point_vanishes_leaves_nothing(site, serving):
     until(lambda: site.files)
     ftp.file.close()
     data.close()
+    assert looking.wait(PATIENCE_S)
     ftp.sock.close()
 
     until(lambda: not site.files)
     assert not site.is_uploaded(grant)
+    until(lambda: not serving.is_busy)
+    assert caplog.text == ""
+    monkeypatch.undo()
     assert store(login(site, grant), FIRMWARE).startswith("226")
 
 
