@@ -43,6 +43,7 @@ STALLED_S = 120
 LOGIN_WITHIN_S = 60
 # The end of the control connection may arrive a moment after that of the data connection.
 VANISHING_S = 0.2
+_TLS_HANDSHAKE = b"\x16"
 CUT = Refused("426", "The connection was cut; nothing was kept.")
 _SILENT = logging.getLogger("pyftpdlib").debug
 
@@ -311,18 +312,53 @@ class GrantConnection(FTPHandler):
 
 
 class TLSGrantConnection(GrantConnection, TLS_FTPHandler):
-    """The same, after AUTH TLS: nobody logs in and nothing travels without."""
+    """The same over TLS: nobody logs in and nothing travels without.
+
+    Who speaks TLS from the first byte on, as ftps:// means to most clients, is told from who waits
+    for a greeting and says AUTH TLS then, as RFC 4217 has it.
+    """
 
     dtp_handler = TLSDataChannel
     proto_cmds: Mapping[str, Any] = {name: TLS_FTPHandler.proto_cmds[name] for name in TLS_COMMANDS}
     tls_control_required = True
     tls_data_required = True
     scheme = "ftps"
+    _is_greeting_due = False
+    _is_greeting_timed = False
 
     def __init__(self, conn: socket.socket, server: Any, ioloop: Any = None) -> None:
         super().__init__(conn, server, ioloop)
         self.tls = server.tls.contexts
         self.ssl_context = self.tls.control
+
+    def handle(self) -> None:
+        self.on_connect()
+        self._is_greeting_due = True
+
+    def add_channel(self, map: Any = None, events: Any = None) -> None:  # noqa: A002
+        super().add_channel(map, events)
+        is_in_its_thread = self.ioloop is not self.server.ioloop
+        if self._is_greeting_due and is_in_its_thread and not self._is_greeting_timed:
+            self._is_greeting_timed = True
+            self.call_later(self.server.greeting_pause_s, self._greet)
+
+    def handle_read_event(self) -> None:
+        if self._is_greeting_due and not self._ssl_requested:
+            if _begins_with_tls(self.socket):
+                # PROT P goes without saying then.
+                self._pbsz = self._prot = True
+                self.secure_connection(self.ssl_context)
+            else:
+                self._greet()
+        super().handle_read_event()
+
+    def handle_ssl_established(self) -> None:
+        self._greet()
+
+    def _greet(self) -> None:
+        if self._is_greeting_due and not self._ssl_accepting:
+            self._is_greeting_due = False
+            self.respond(f"220 {self.banner}", logfun=_SILENT)
 
     def send(self, data: bytes) -> int:
         try:
@@ -350,6 +386,13 @@ class TLSGrantConnection(GrantConnection, TLS_FTPHandler):
             self.respond("534 Data must be protected: PROT P.", logfun=_SILENT)
         else:
             super().ftp_PROT(line)
+
+
+def _begins_with_tls(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE
+    except OSError:
+        return False
 
 
 def log_refusal(connection: GrantConnection, command: str, refusal: Refused) -> None:

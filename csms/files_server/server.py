@@ -22,6 +22,8 @@ MAX_CONNECTIONS = 200
 # Many charge points may share the address of one site's router.
 MAX_CONNECTIONS_PER_ADDRESS = 50
 REFUSAL_PAUSE_S = 3.0
+# For the first byte of who speaks TLS at once, over a slow link.
+GREETING_PAUSE_S = 2.0
 POLL_S = 0.5
 
 
@@ -44,6 +46,7 @@ class FilesServer(ThreadedFTPServer):
         public_address: str | None = None,
         tls: ServerTLS | None = None,
         refusal_pause_s: float = REFUSAL_PAUSE_S,
+        greeting_pause_s: float = GREETING_PAUSE_S,
     ) -> None:
         # It says at INFO and DEBUG what we say in our own words.
         logging.getLogger("pyftpdlib").setLevel(logging.WARNING)
@@ -52,6 +55,7 @@ class FilesServer(ThreadedFTPServer):
         self.public_address = public_address
         self.tls = tls
         self.refusal_pause_s = refusal_pause_s
+        self.greeting_pause_s = greeting_pause_s
         self.is_draining = False
         self.connections: WeakSet[GrantConnection] = WeakSet()
         # pyftpdlib shares these among all servers of a process: one that ends would end the others.

@@ -18,6 +18,7 @@ from csms.storage.directory import DirectoryStorage
 PATIENCE_S = 20
 FIRMWARE = secrets.token_bytes(300_000)
 MOST_BYTES = 1_000_000
+QUICK = {"refusal_pause_s": 0.01, "greeting_pause_s": 0.01}
 
 
 class Site:
@@ -92,7 +93,7 @@ class Serving:
     """A server in a thread of its own."""
 
     def __init__(self, site, drain_s=0, **more):
-        self.server = FilesServer(("127.0.0.1", 0), site.exchange, refusal_pause_s=0.01, **more)
+        self.server = FilesServer(("127.0.0.1", 0), site.exchange, **{**QUICK, **more})
         self.server.poll_timeout = 0.02  # so that it stops at once
         site.port = self.server.address[1]
         self.stopping = threading.Event()

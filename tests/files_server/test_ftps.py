@@ -1,6 +1,7 @@
 """Files over FTP with TLS: nothing of a grant travels without."""
 
 import ftplib
+import socket
 import ssl
 import threading
 
@@ -48,6 +49,21 @@ def client(maximum=None, authority=ROOT):
     return Client
 
 
+class Implicit(ftplib.FTP_TLS):
+    """Speaks TLS from the first byte on, as curl and others do where the URL has ftps."""
+
+    def __init__(self, **more):
+        super().__init__(context=ssl.create_default_context(cadata=pem_chain(ROOT.chain)), **more)
+
+    def connect(self, host, port):
+        self.host = "localhost"
+        plain = socket.create_connection((host, port), self.timeout)
+        self.af = plain.family
+        self.sock = self.context.wrap_socket(plain, server_hostname=self.host)
+        self.file = self.sock.makefile("r", encoding=self.encoding)
+        self.welcome = self.getresp()
+
+
 def login(site, grant, kind=None):
     ftp = site.connect(kind or client())
     ftp.login(grant.grant_id, secret_of(grant.grant_id, PEPPER))
@@ -64,6 +80,41 @@ def test_files_travel_both_ways(site, serving, version):
 
     assert site.content_of(upload) == FIRMWARE * 3
     assert site.stores.uploaded_files.get(upload.grant_id).protocol == "ftps"
+
+
+def test_who_speaks_tls_at_once_is_understood(site, files):
+    # Whom it took for one who waits it would greet a minute later.
+    serving = Serving(site, tls=ServerTLS(files), greeting_pause_s=60)
+    download, upload = site.download(), site.upload()
+
+    assert fetch(login(site, download, Implicit)) == FIRMWARE
+    assert store(login(site, upload, Implicit), FIRMWARE).startswith("226")
+
+    assert site.content_of(upload) == FIRMWARE
+    assert site.stores.uploaded_files.get(upload.grant_id).protocol == "ftps"
+    site.hang_up()
+    serving.stop()
+
+
+def test_who_does_not_wait_for_the_greeting_is_greeted(site, files):
+    serving = Serving(site, tls=ServerTLS(files), greeting_pause_s=60)
+    with socket.create_connection(("127.0.0.1", site.port), PATIENCE_S) as hasty:
+        hasty.sendall(b"NOOP\r\n")
+
+        with hasty.makefile() as answers:
+            assert answers.readline().startswith("220")
+            assert answers.readline().startswith("200")
+    serving.stop()
+
+
+def test_data_is_protected_without_a_word_where_commands_always_were(site, serving):
+    upload = site.upload()
+    ftp = site.connect(Implicit)
+    ftp.login(upload.grant_id, secret_of(upload.grant_id, PEPPER))
+    ftp._prot_p = True  # what PROT P would have ftplib do
+    store(ftp, FIRMWARE)
+
+    assert site.content_of(upload) == FIRMWARE
 
 
 def test_a_download_is_resumed(site, serving):
