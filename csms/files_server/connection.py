@@ -1,10 +1,8 @@
-"""One connection of a charge point: which commands it may give, and how its transfers end.
+"""The control connection of a charge point: which commands it may give, and when.
 
-pyftpdlib speaks FTP. What is here narrows it to grants, sends and keeps bytes as they are, and lets
-no upload pass for whole that may have been cut.
+pyftpdlib speaks FTP. What is here narrows it to grants, and has bytes travel as they are.
 """
 
-import logging
 import select
 import socket
 import sys
@@ -13,13 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from OpenSSL import SSL
-from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_DTPHandler, TLS_FTPHandler
-from pyftpdlib.handlers.ftp.dispatchers import PassiveDTP
+from pyftpdlib.handlers import DTPHandler, FTPHandler, TLS_FTPHandler
 
 from csms import logs
 from csms.domain.file_grant import is_grant_id
 from csms.files_server.authorizer import GrantAuthorizer
-from csms.files_server.filesystem import GrantFilesystem, InboundFile
+from csms.files_server.data_channel import (
+    SILENT,
+    DataChannel,
+    PassiveListener,
+    TLSDataChannel,
+    log_refusal,
+)
+from csms.files_server.filesystem import GrantFilesystem
 from csms.files_server.refused import Refused
 
 log = logs.get_logger(__name__)
@@ -39,105 +43,10 @@ USE_A_DATA_CONNECTION = frozenset({"LIST", "MLSD", "NLST", "RETR", "STOR"})
 # What was opened for a transfer whose data connection never came is let go of by these.
 GIVE_UP_A_TRANSFER = USE_A_DATA_CONNECTION | {"ABOR", "REIN", "USER"}
 IDLE_S = 120
-STALLED_S = 120
 LOGIN_WITHIN_S = 60
 # The end of the control connection may arrive a moment after that of the data connection.
 VANISHING_S = 0.2
 _TLS_HANDSHAKE = b"\x16"
-CUT = Refused("426", "The connection was cut; nothing was kept.")
-_SILENT = logging.getLogger("pyftpdlib").debug
-
-
-class DataChannel(DTPHandler):
-    """A transfer: of a file either way, or of a list of files."""
-
-    timeout = STALLED_S
-    cmd_channel: Any
-    file_obj: Any
-    receive: bool
-    _resp: tuple[Any, ...]
-    _closed: bool
-    # Whoever closes has decided how it ends, also where TLS takes a while to be closed.
-    _is_ending = False
-    _is_reset = False
-
-    def refuse(self, refusal: Refused) -> None:
-        """End the transfer in the midst of it."""
-        self.transfer_finished = False
-        self._resp = (refusal.reply, _SILENT)
-        log_refusal(self.cmd_channel, self.cmd, refusal)
-        self.close()
-
-    def handle_close(self) -> None:
-        """The data connection has ended: of an upload, that is how its file does."""
-        if self._closed:
-            return
-        if self._is_ending:
-            self.close()
-            return
-        if self.receive and isinstance(self.file_obj, InboundFile) and not self.file_obj.closed:
-            if self._was_cut():
-                self.refuse(CUT)
-                return
-            try:
-                self.file_obj.finish()
-            except Refused as refusal:
-                self.refuse(refusal)
-                return
-        super().handle_close()
-
-    def recv(self, buffer_size: int) -> bytes:
-        try:
-            chunk: bytes = super().recv(buffer_size)
-        except SSL.SysCallError as error:
-            # -1 is an end without TLS's own.
-            self._is_reset = error.args[0] != -1
-            raise
-        return chunk
-
-    def _was_cut(self) -> bool:
-        """Whether the connection was torn down, instead of closed by somebody who goes on."""
-        return self._was_reset() or bool(self.cmd_channel.has_vanished())
-
-    def _was_reset(self) -> bool:
-        try:
-            self.socket.getpeername()
-        except OSError:  # it has no peer any more
-            return True
-        return False
-
-
-class TLSDataChannel(TLS_DTPHandler, DataChannel):
-    """The same over TLS. An end without TLS's own passes, as too many clients end so."""
-
-    def close(self) -> None:
-        self._is_ending = True
-        super().close()
-
-    def secure_connection(self, _: SSL.Context) -> None:
-        super().secure_connection(self.cmd_channel.tls.data)
-
-    def _was_reset(self) -> bool:
-        # Its peer tells nothing: what OpenSSL says to one that has ended so is answered by a reset.
-        return self._is_reset
-
-    def handle_error(self) -> None:
-        self._resp = self._resp or ("426 Internal error; transfer aborted.", _SILENT)
-        super().handle_error()
-
-
-class PassiveListener(PassiveDTP):
-    """Waits for a data connection. pyftpdlib says nothing of one that was reset before it could be
-    accepted, and the charge point would wait for an answer."""
-
-    def handle_accepted(self, sock: socket.socket, addr: Any) -> None:
-        super().handle_accepted(sock, addr)
-        if self._closed and self.cmd_channel.give_up_queued():
-            self.cmd_channel.respond(CUT.reply, logfun=_SILENT)
-
-    def handle_timeout(self) -> None:
-        super().handle_timeout()
-        self.cmd_channel.give_up_queued()
 
 
 class GrantConnection(FTPHandler):
@@ -252,7 +161,7 @@ class GrantConnection(FTPHandler):
         if cmd in GIVE_UP_A_TRANSFER:
             self.give_up_queued()
         if cmd in USE_A_DATA_CONNECTION and not self._has_a_data_connection:
-            self.respond("425 Ask for a data connection first: PASV or EPSV.", logfun=_SILENT)
+            self.respond("425 Ask for a data connection first: PASV or EPSV.", logfun=SILENT)
             return
         try:
             super().process_command(cmd, *args, **kwargs)
@@ -261,7 +170,7 @@ class GrantConnection(FTPHandler):
             if refusal.code == "421":
                 self._end(refusal.reply)
             else:
-                self.respond(refusal.reply, logfun=_SILENT)
+                self.respond(refusal.reply, logfun=SILENT)
 
     def _on_dtp_close(self) -> None:
         super()._on_dtp_close()
@@ -269,7 +178,7 @@ class GrantConnection(FTPHandler):
             self._idler.cancel()  # the thread would wait for it
 
     def _end(self, reply: str) -> None:
-        self.respond(reply, logfun=_SILENT)
+        self.respond(reply, logfun=SILENT)
         self.close_when_done()
 
     # --- the log
@@ -358,7 +267,7 @@ class TLSGrantConnection(GrantConnection, TLS_FTPHandler):
     def _greet(self) -> None:
         if self._is_greeting_due and not self._ssl_accepting:
             self._is_greeting_due = False
-            self.respond(f"220 {self.banner}", logfun=_SILENT)
+            self.respond(f"220 {self.banner}", logfun=SILENT)
 
     def send(self, data: bytes) -> int:
         try:
@@ -383,7 +292,7 @@ class TLSGrantConnection(GrantConnection, TLS_FTPHandler):
 
     def ftp_PROT(self, line: str) -> None:
         if line.upper() == "C":
-            self.respond("534 Data must be protected: PROT P.", logfun=_SILENT)
+            self.respond("534 Data must be protected: PROT P.", logfun=SILENT)
         else:
             super().ftp_PROT(line)
 
@@ -393,13 +302,3 @@ def _begins_with_tls(connection: socket.socket) -> bool:
         return connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE
     except OSError:
         return False
-
-
-def log_refusal(connection: GrantConnection, command: str, refusal: Refused) -> None:
-    log.warning(
-        "ftp command refused",
-        remote_address=connection.remote_ip,
-        transfer_id=connection.username,
-        command=command,
-        reply=refusal.reply,
-    )
