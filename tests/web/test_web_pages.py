@@ -84,6 +84,13 @@ def test_empty_lists_say_what_to_expect(browser):
     assert "Nobody was refused" in read(browser, "/refused-connections").text
 
 
+def test_refused_connections_are_found_where_somebody_misses_a_charge_point(browser, connected):
+    for address in ("/security", "/charge-points"):
+        assert 'href="/refused-connections"' in browser.get(address).text
+
+    assert 'aria-current="page">Security' in browser.get("/refused-connections").text
+
+
 def test_overview_shows_the_fleet(browser, connected, stores):
     line = Line(stores, process_id=PROCESS_ID)
     line.status("Charging")
