@@ -44,6 +44,10 @@ USE_A_DATA_CONNECTION = frozenset({"LIST", "MLSD", "NLST", "RETR", "STOR"})
 GIVE_UP_A_TRANSFER = USE_A_DATA_CONNECTION | {"ABOR", "REIN", "USER"}
 IDLE_S = 120
 LOGIN_WITHIN_S = 60
+# Of a command with the path in it; more would be kept in memory.
+COMMAND_MAX_BYTES = 2048
+# Replies that were not read yet; nobody has so many commands under way.
+UNREAD_MAX = 100
 # The end of the control connection may arrive a moment after that of the data connection.
 VANISHING_S = 0.2
 _TLS_HANDSHAKE = b"\x16"
@@ -151,12 +155,29 @@ class GrantConnection(FTPHandler):
 
     # --- commands
 
-    def process_command(self, cmd: str, *args: Any, **kwargs: Any) -> None:
-        if self.server.is_draining and cmd in BEGIN_A_TRANSFER:
-            self._end("421 This server is being restarted; try again soon.")
+    def collect_incoming_data(self, data: bytes) -> None:
+        """A part of a command. pyftpdlib would answer, and log, each part of an endless one."""
+        if self._in_buffer_len + len(data) > COMMAND_MAX_BYTES:
+            self.respond("500 Command too long.", logfun=SILENT)
+            self.close()
+            return
+        super().collect_incoming_data(data)
+
+    def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+        """Whatever the command is, of somebody who may be a stranger."""
+        if self._closed:
+            return
+        if len(self.producer_fifo) > UNREAD_MAX:
+            self.close()  # the replies would pile up
             return
         if not self.authenticated and time.time() - self.started > LOGIN_WITHIN_S:
             self._end("421 Nobody has logged in.")
+            return
+        super().pre_process_command(line, cmd, arg)
+
+    def process_command(self, cmd: str, *args: Any, **kwargs: Any) -> None:
+        if self.server.is_draining and cmd in BEGIN_A_TRANSFER:
+            self._end("421 This server is being restarted; try again soon.")
             return
         if cmd in GIVE_UP_A_TRANSFER:
             self.give_up_queued()
@@ -176,6 +197,14 @@ class GrantConnection(FTPHandler):
         super()._on_dtp_close()
         if self._closed and self._idler is not None and not self._idler.cancelled:
             self._idler.cancel()  # the thread would wait for it
+
+    def handle_timeout(self) -> None:
+        super().handle_timeout()
+        self.close()  # also where nobody reads the reply
+
+    def close(self) -> None:
+        super().close()
+        self.ac_in_buffer = b""  # pyftpdlib would go on with what stands behind a QUIT
 
     def _end(self, reply: str) -> None:
         self.respond(reply, logfun=SILENT)
