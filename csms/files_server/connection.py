@@ -319,6 +319,11 @@ class TLSGrantConnection(GrantConnection, TLS_FTPHandler):
     def get_ssl_context(cls) -> None:
         """It is the server's, which changes it when its files do."""
 
+    def ftp_AUTH(self, line: str) -> None:
+        super().ftp_AUTH(line)
+        # Whatever came behind it in plain text may be of somebody in between.
+        self.ac_in_buffer = b""
+
     def ftp_PROT(self, line: str) -> None:
         if line.upper() == "C":
             self.respond("534 Data must be protected: PROT P.", logfun=SILENT)

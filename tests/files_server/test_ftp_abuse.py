@@ -3,13 +3,17 @@
 import contextlib
 import logging
 import socket
+import ssl
 
 import pytest
 from cast import PEPPER
-from ftp_site import PATIENCE_S, until
+from certificates import root, server
+from ftp_site import PATIENCE_S, Serving, until
 
+from csms.config import CertificateFiles
 from csms.domain.file_grant import secret_of
 from csms.files_server import connection as connections
+from csms.files_server.certificates import ServerTLS
 
 
 @pytest.fixture
@@ -136,3 +140,23 @@ def test_no_argument_confuses_a_command(site, serving, dial, caplog, kind, befor
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert not site.is_uploaded(grant)
     assert not [name for name in site.files if name.endswith(".part")]
+
+
+def test_nobody_in_between_has_a_part_in_what_tls_protects(site, tmp_path):
+    """Commands in plain text behind AUTH TLS would be answered within it."""
+    authority = root()
+    files = CertificateFiles(*server(authority, "ec").write(tmp_path, "server"))
+    serving = Serving(site, tls=ServerTLS(files), greeting_pause_s=0.01)
+    try:
+        with socket.create_connection(("127.0.0.1", site.port), PATIENCE_S) as plain:
+            assert plain.recv(100) == b"220 Ready.\r\n"
+            plain.sendall(b"AUTH TLS\r\nSYST\r\nNOOP\r\nSTOR ")
+            assert plain.recv(100) == b"234 AUTH TLS successful.\r\n"
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(plain) as secured:
+                secured.sendall(b"PBSZ 0\r\n")
+
+                assert secured.recv(100) == b"200 PBSZ=0 successful.\r\n"
+    finally:
+        serving.stop()
