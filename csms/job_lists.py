@@ -171,7 +171,7 @@ def trim_failed(connection: "Redis") -> None:
 
 def _fetch(connection: "Redis", job_id: str) -> Job | None:
     try:
-        return Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+        return jobs.SteadyJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
     except NoSuchJobError:
         return None
 

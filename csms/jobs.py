@@ -6,6 +6,7 @@ So whoever puts a job off or loses it loses nothing but time, and what asks for 
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry as LinkRetry
 from rq import Queue, Retry
 from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -68,6 +70,27 @@ class Wanted:
     timeout_s: int
     again_after: timedelta | None = None
     retry_after_s: tuple[int, ...] = RETRY_AFTER_S
+
+
+class Executions(ExecutionRegistry):
+    """Those of a job that are still there. RQ 3.0.0 keeps the id of one for a minute longer than
+    the record of it, and raises ValueError over that when its worker was killed: it took a job for
+    failed that was run again and had done its work, and could not delete one."""
+
+    def get_executions(self, start: int = 0, end: int = -1) -> list[Execution]:
+        found = []
+        for execution_id in self.get_execution_ids(start, end):
+            with suppress(ValueError):
+                found.append(Execution.fetch(execution_id, self.job_id, self.connection))
+        return found
+
+
+class SteadyJob(Job):
+    """A job whose worker may have been killed before."""
+
+    @property
+    def execution_registry(self) -> Executions:
+        return Executions(self.id, connection=self.connection)
 
 
 def connect(url: str, timeout_s: float | None = None) -> "Redis":
@@ -184,7 +207,7 @@ def _makes_way(connection: "Redis", wanted: Wanted, at: datetime | None, *, move
     """Whether the job that stands there is one to be replaced; it is gone then."""
     jobs = queue(wanted.queue, connection)
     try:
-        job = Job.fetch(wanted.job_id, connection=connection, serializer=JSONSerializer)
+        job = SteadyJob.fetch(wanted.job_id, connection=connection, serializer=JSONSerializer)
     except NoSuchJobError:
         # It has just ended; or a worker that was killed left a stump of it behind.
         connection.delete(Job.key_for(wanted.job_id))

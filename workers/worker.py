@@ -41,7 +41,7 @@ class RefusedJob(Exception):
     """Nobody of us has asked for it."""
 
 
-class KnownJob(Job):
+class KnownJob(jobs.SteadyJob):
     """A job runs a function of ours, and nothing else: what can write to the store must not be able
     to choose what a worker runs."""
 

@@ -31,7 +31,9 @@ def errand(tmp_path, function="leave_a_mark", **more):
 def work(connection):
     """Everything that waits is done."""
     queues = [jobs.queue(jobs.DEFAULT, connection)]
-    worker = SimpleWorker(queues, connection=connection, serializer=JSONSerializer)
+    worker = SimpleWorker(
+        queues, connection=connection, serializer=JSONSerializer, job_class=jobs.SteadyJob
+    )
     worker.work(burst=True, logging_level="CRITICAL")
 
 
@@ -159,6 +161,39 @@ def test_one_that_was_only_on_its_way_is_not_lost(connection, tmp_path, monkeypa
     assert not ask(connection, errand(tmp_path))
     connection.lpop(queue.key)
     assert not ask(connection, errand(tmp_path))  # one look is none
+
+
+def cut_off(connection):
+    """What is left of a job when its worker was killed, and its last sign of life is too old."""
+    worker = SimpleWorker(
+        [jobs.queue(jobs.DEFAULT, connection)], connection=connection, serializer=JSONSerializer
+    )
+    job, queue = worker.dequeue_job_and_maintain_ttl(None)
+    worker.prepare_execution(job)
+    worker.prepare_job_execution(job)
+    connection.delete(worker.execution.key, queue.started_job_registry.key)
+    assert connection.exists(job.execution_registry.key)
+
+
+def test_one_whose_worker_was_killed_is_run_again_and_has_ended_well(connection, tmp_path):
+    ask(connection, errand(tmp_path))
+    cut_off(connection)
+
+    connection.rpush(jobs.queue(jobs.DEFAULT, connection).key, "errand")
+    work(connection)
+
+    assert runs(tmp_path) == 1
+    assert connection.keys("rq:job:*") == []
+
+
+def test_one_that_was_lost_with_its_worker_makes_way(connection, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "LOST_AFTER_MS", 0)
+    ask(connection, errand(tmp_path))
+    cut_off(connection)
+
+    assert [ask(connection, errand(tmp_path)) for _ in range(2)] == [False, True]
+    work(connection)
+    assert runs(tmp_path) == 1
 
 
 def test_the_stump_of_a_job_is_in_nobodys_way(connection, tmp_path):
