@@ -44,6 +44,8 @@ FUNCTIONS: Final = frozenset({SWEEP, DO_DUTY, EXPIRE_RESERVATION, ADVANCE_CAMPAI
 # A job that failed is tried again after so many seconds, as often as there are.
 RETRY_AFTER_S: Final = (5, 30)
 FAILURES_KEPT_S: Final = 7 * 86_400
+# One of a campaign, which is due all the time: that its worker was killed is the usual cause.
+CAMPAIGN_RETRY_AFTER_S: Final = (0, 30)
 # What recurs is begun anew so long after it failed for good.
 AGAIN_AFTER_FAILURE: Final = timedelta(minutes=5)
 # A job that stands nowhere for so long was lost by a worker that was killed between two steps.
@@ -153,6 +155,7 @@ def _campaign(campaign_id: str, kind: str) -> Wanted:
         (campaign_id,),
         f"campaign-{campaign_id}",
         120,
+        retry_after_s=CAMPAIGN_RETRY_AFTER_S,
     )
 
 

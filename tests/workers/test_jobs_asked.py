@@ -218,7 +218,7 @@ def test_a_campaign_is_woken_in_the_queue_of_its_kind(connection, store_url, kin
     assert jobs.queue(queue, connection).job_ids == ["campaign-0123"]
     job = fetch(connection, "campaign-0123")
     assert (job.func_name, job.args) == ("workers.campaigns.advance", ["0123"])
-    assert job.retries_left == 2
+    assert (job.retries_left, job.retry_intervals) == (2, [0, 30])
     assert jobs.queue(queue, connection).scheduled_job_registry.count == 0
 
 
