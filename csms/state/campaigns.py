@@ -39,7 +39,8 @@ from csms.state.pages import Page, newest_first, pairs, scored
 
 KEPT = 500
 TRAIL_KEPT = 1_000
-LEASE_MS = 30_000
+# So long a campaign stands still when the run that held it has died.
+LEASE_MS = 15_000
 # How long a charge point may be held for a campaign: as long as the longest step.
 CLAIM_S = 31 * 86_400
 # In this order they are begun: those that were begun before first.
