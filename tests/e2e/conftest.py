@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from system import Api, System, Web, running_system
+from worker_processes import Workers
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,10 @@ def api(web: Web) -> Api:
 def own_system(tmp_path: Path) -> Iterator[System]:
     with running_system(tmp_path) as system:
         yield system
+
+
+@pytest.fixture
+def workers(own_system: System) -> Iterator[Workers]:
+    workers = Workers(own_system)
+    yield workers
+    workers.end()

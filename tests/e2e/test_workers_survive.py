@@ -1,17 +1,15 @@
 """Workers that are killed, jobs that kill, and everybody away for a while: what is due is done."""
 
-import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from rq import Queue
-from system import ROOT, Api, System, eventually
+from system import Api, System, eventually
+from worker_processes import QUICK, Workers, kill_session
 
 from csms import jobs
 from csms.domain.command import CommandState
@@ -23,64 +21,7 @@ from csms.state.stores import Stores
 
 pytestmark = pytest.mark.e2e
 
-HERE = Path(__file__).parent
-# Waits a second for work, looks every second, and thinks a job abandoned after four.
-QUICK = ("16", "1", "1", "3")
 START_S = 15.0
-
-
-class Workers:
-    """Starts workers, each in a session of its own, and ends what is left of them."""
-
-    def __init__(self, system: System) -> None:
-        self._system = system
-        self._started: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *command: str, **environ: str) -> subprocess.Popen[bytes]:
-        log = self._system.directory / f"worker-{len(self._started)}.log"
-        errands = str(HERE.parent / "workers")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=ROOT,
-                env={
-                    **self._system.environment(8000),
-                    "PYTHONPATH": os.pathsep.join((str(ROOT), errands)),
-                    **environ,
-                },
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        self._started.append(process)
-        return process
-
-    def real(self, **environ: str) -> subprocess.Popen[bytes]:
-        return self.start("-m", "workers", **environ)
-
-    def errand(self, *pace: str) -> subprocess.Popen[bytes]:
-        return self.start(str(HERE / "errand_worker.py"), self._system.store.url, *pace)
-
-    def end(self) -> None:
-        for process in self._started:
-            kill_session(process)
-
-
-def kill_session(process: subprocess.Popen[bytes]) -> None:
-    """Parent, scheduler and the process of the job, which has a group of its own."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            session = path.read_text().rpartition(")")[2].split()[3]
-            if int(session) == process.pid:
-                os.kill(int(path.parent.name), signal.SIGKILL)
-    process.wait(10)
-
-
-@pytest.fixture
-def workers(own_system: System) -> Iterator[Workers]:
-    workers = Workers(own_system)
-    yield workers
-    workers.end()
 
 
 @pytest.fixture
