@@ -50,6 +50,7 @@ coverage: $(VENV)/installed-dev ## Branch coverage of everything by the fast tes
 
 bench: $(VENV)/installed-dev ## Measure beside known servers; writes docs/performance.md
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.campaigns
 
 bench-check: $(VENV)/installed-dev ## Measure, and fail when a ratio is missed
 	$(BIN)/python -m bench.run --check

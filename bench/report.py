@@ -66,10 +66,17 @@ def facts(sockets: int, rounds: int, bursts: int, burst_s: float, *, pinned: boo
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     where = "servers on one core, load generator and stores on another" if pinned else "unbound"
     return (
+        f"{machine()}: {sockets:,} sockets to each server, {rounds} rounds of fresh servers and "
+        f"stores, in each {bursts} bursts of {burst_s:g} s in turn; one process each, {where}. "
+        f"{packages}."
+    )
+
+
+def machine() -> str:
+    """When and on what it was measured."""
+    return (
         f"Measured on {datetime.now(UTC):%Y-%m-%d} (UTC) on {os.cpu_count()} cores of "
-        f"{_processor()}, Linux {platform.release()}, Python {platform.python_version()}: "
-        f"{sockets:,} sockets to each server, {rounds} rounds of fresh servers and stores, in each "
-        f"{bursts} bursts of {burst_s:g} s in turn; one process each, {where}. {packages}."
+        f"{_processor()}, Linux {platform.release()}, Python {platform.python_version()}"
     )
 
 
