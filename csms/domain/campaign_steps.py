@@ -136,7 +136,7 @@ Decision = Begins | Waits | Goes | Asks | Returns | FallsBack | Fails | Ends
 def next_for(campaign: Campaign, target: Target, seen: Seen, now_ms: int) -> Decision:
     """For a target that waits or is under way."""
     if target.state is TargetState.WAITING:
-        return _before(campaign, seen)
+        return _before(campaign, target, seen)
     if seen.record is None:
         return Ends(TargetState.UNCLEAR, "the charge point was deleted meanwhile")
     match campaign.work:
@@ -154,12 +154,15 @@ def next_for(campaign: Campaign, target: Target, seen: Seen, now_ms: int) -> Dec
 # -- before an attempt
 
 
-def _before(campaign: Campaign, seen: Seen) -> Begins | Waits | Ends:
+def _before(campaign: Campaign, target: Target, seen: Seen) -> Begins | Waits | Ends:
     record = seen.record
     if record is None:
         return Ends(TargetState.SKIPPED, "there is no such charge point")
     match campaign.work:
         case FirmwareWork(version=version) if version and _runs(record, version):
+            if target.attempt and (record.booted_at_ms or 0) > target.began_at_ms:
+                # By an attempt that was given up too early.
+                return Ends(TargetState.DONE, f"it runs {_version(record)}")
             return Ends(TargetState.SKIPPED, f"it runs {_version(record)} already")
         case FirmwareWork(vendor=vendor, model=model) if misfits := mismatches(
             vendor, model, record

@@ -152,6 +152,17 @@ def test_where_there_is_nothing_to_do_it_is_skipped(work, record, reason):
     assert step(work, Seen(record), WAITING) == Ends(TargetState.SKIPPED, reason)
 
 
+def test_an_attempt_that_was_given_up_may_have_done_it_after_all():
+    gave_up = replace(BEGAN, state=TargetState.WAITING, step=None)
+    runs_it = replace(CP, facts={"firmwareVersion": "2.0"})
+
+    done = step(FIRMWARE, Seen(replace(runs_it, booted_at_ms=NOON_MS + 1)), gave_up)
+    before = step(FIRMWARE, Seen(replace(runs_it, booted_at_ms=NOON_MS - 1)), gave_up)
+
+    assert done == Ends(TargetState.DONE, "it runs 2.0")
+    assert before == Ends(TargetState.SKIPPED, "it runs 2.0 already")
+
+
 def test_another_version_is_reason_enough():
     assert step(FIRMWARE, Seen(CP), WAITING) == Begins()
     assert step(replace(FIRMWARE, version=""), Seen(CP), WAITING) == Begins()
