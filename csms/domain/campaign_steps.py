@@ -32,7 +32,7 @@ LOOK_MS = 2_000
 WAIT_MS = 20_000
 # Where a command has not been queued by then, whoever was to do it has died.
 LOST_MS = 120_000
-# How long a report may prove a command that got no answer.
+# How long a report may prove a command that got no answer, unless its step may take less.
 PROOF_MS = 300_000
 # How long a file may be behind the report that it was uploaded, and a further try of the charge
 # point's own behind the report of a failure.
@@ -333,7 +333,14 @@ def _logs(work: LogsWork, rules: Rules, target: Target, seen: Seen, now_ms: int)
             if _limit(target, Step.UPLOAD, rules.upload_limit_s, now_ms):
                 return Fails("no file has arrived in time")
             return Goes(Step.UPLOAD)
-    return _moved_file(transfer, reply, target, now_ms, may_fall_back=work.kind is LogKind.AUTO)
+    return _moved_file(
+        transfer,
+        reply,
+        target,
+        rules.upload_limit_s,
+        now_ms,
+        may_fall_back=work.kind is LogKind.AUTO,
+    )
 
 
 def _firmware(
@@ -358,7 +365,14 @@ def _firmware(
         case TransferState.TAKEN | TransferState.RUNNING:
             assert transfer is not None  # noqa: S101  # by its state
             return _updating(rules, target, transfer, now_ms)
-    return _moved_file(transfer, reply, target, now_ms, may_fall_back=work.signed == "auto")
+    return _moved_file(
+        transfer,
+        reply,
+        target,
+        rules.download_limit_s,
+        now_ms,
+        may_fall_back=work.signed == "auto",
+    )
 
 
 def _updating(rules: Rules, target: Target, transfer: Transfer, now_ms: int) -> Decision:
@@ -394,7 +408,13 @@ def _verified(
 
 
 def _moved_file(
-    transfer: Transfer | None, reply: _Reply, target: Target, now_ms: int, *, may_fall_back: bool
+    transfer: Transfer | None,
+    reply: _Reply,
+    target: Target,
+    limit_s: int,
+    now_ms: int,
+    *,
+    may_fall_back: bool,
 ) -> Decision:
     """The ends that firmware and logs have in common; None: it is not kept any more."""
     if transfer is None:
@@ -418,7 +438,7 @@ def _moved_file(
         case TransferState.UNSENT:
             return Returns(transfer.reason)
     # The answer is known, but not what it means for the transfer; or none has come.
-    if not reply.is_silence or now_ms - reply.at_ms <= PROOF_MS:
+    if not reply.is_silence or now_ms - reply.at_ms <= min(PROOF_MS, limit_s * 1000):
         return Goes(Step.ASK)
     return _without_answer(reply, "it reports nothing")
 

@@ -428,6 +428,16 @@ def test_a_report_may_prove_a_request_that_got_no_answer(work, silence, decision
 
 
 @pytest.mark.parametrize("work", FILES)
+def test_no_proof_is_waited_for_longer_than_the_step_may_take(work):
+    seen = moving(TransferState.UNCONFIRMED, LOST)
+    limits = {"download_limit_s": 20, "upload_limit_s": 20}
+
+    assert step(work, seen, now_ms=LATER_MS + 20 * SECOND_MS, **limits) == Goes(Step.ASK)
+    ended = step(work, seen, now_ms=LATER_MS + 20 * SECOND_MS + 1, **limits)
+    assert isinstance(ended, Ends)
+
+
+@pytest.mark.parametrize("work", FILES)
 def test_a_charge_point_that_tries_again_itself_is_given_the_time(work):
     seen = moving(TransferState.FAILED, reported="X", retries=2, retry_interval_s=30)
     over_ms = LATER_MS + 30 * SECOND_MS + BEHIND_MS
