@@ -47,6 +47,21 @@ CLAIM_S = 31 * 86_400
 _WAITING = ("again", "waiting")
 _INDEXES = (*_WAITING, TargetState.UNDER_WAY, *OUTCOMES)
 
+_CREATE = Script(
+    "create-campaign",
+    """
+    -- KEYS: 1 record, 2 charge points listed, 3 trail, 4 campaigns, 5 campaigns that are due
+    -- ARGV: 1 id, 2 charge points as JSON, 3 line of the trail, 4 created at, 5 due at,
+    --       6.. fields and values
+    if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+    redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+    redis.call('SET', KEYS[2], ARGV[2])
+    redis.call('RPUSH', KEYS[3], ARGV[3])
+    redis.call('ZADD', KEYS[4], ARGV[4], ARGV[1])
+    redis.call('ZADD', KEYS[5], ARGV[5], ARGV[1])
+    return 1
+    """,
+)
 _TAKE_RUN = Script(
     "take-campaign-run",
     """
@@ -168,17 +183,24 @@ class Campaigns:
     # -- the campaign itself
 
     def create(self, campaign: Campaign, listed: Sequence[str], trail: TrailEntry) -> None:
-        """A new one. listed: the charge points of a selection by list; its record says only how
-        many."""
+        """A new one; may be repeated. listed: the charge points of a selection by list; its record
+        says only how many."""
         campaign_id = campaign.campaign_id
-        key = keys.campaign(campaign_id)
         due_at_ms = max(campaign.created_at_ms, campaign.rules.start_at_ms or 0)
-        self._link.batch(
-            ("SET", keys.campaign_listed(campaign_id), orjson.dumps(listed)),
-            ("RPUSH", keys.campaign_trail(campaign_id), orjson.dumps(trail)),
-            ("ZADD", keys.CAMPAIGNS, campaign.created_at_ms, campaign_id),
-            ("HSET", key, *_fields(campaign)),
-            ("ZADD", keys.CAMPAIGNS_DUE, due_at_ms, campaign_id),
+        self._link.run(
+            _CREATE,
+            [
+                keys.campaign(campaign_id),
+                keys.campaign_listed(campaign_id),
+                keys.campaign_trail(campaign_id),
+                keys.CAMPAIGNS,
+                keys.CAMPAIGNS_DUE,
+            ],
+            [
+                *(campaign_id, orjson.dumps(listed), orjson.dumps(trail)),
+                *(campaign.created_at_ms, due_at_ms),
+                *_fields(campaign),
+            ],
         )
         self._forget_excess()
 

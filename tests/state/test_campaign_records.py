@@ -101,6 +101,17 @@ def test_the_charge_points_of_a_list_are_kept_apart(campaigns):
     assert campaigns.listed(ID) == ["CP001", "CP404"]
 
 
+def test_what_is_created_again_stays_as_it_is(campaigns):
+    campaigns.create(CAMPAIGN, ["CP001"], CREATED)
+    campaigns.change(ID, [CampaignState.RUNNING], state=CampaignState.PAUSED)
+
+    campaigns.create(CAMPAIGN, ["CP002"], CREATED)
+
+    assert campaigns.get(ID).state is CampaignState.PAUSED
+    assert campaigns.listed(ID) == ["CP001"]
+    assert campaigns.trail(ID, None, 10).items == [CREATED]
+
+
 def test_a_campaign_is_due_when_it_starts(campaigns):
     later = replace(CAMPAIGN, rules=Rules(start_at_ms=NOON_MS + MINUTE_MS))
     campaigns.create(later, (), CREATED)
