@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from csms.domain.file_grant import FileGrant, GrantKind, GrantState
 from csms.state import keys
+from csms.state.commands import BARRED_S
 from csms.state.link import Argument, Link, Script
 from csms.state.pages import pairs
 
@@ -29,9 +30,12 @@ _GRANT = Script(
 _WITHDRAW = Script(
     "withdraw-file-grant",
     """
-    -- KEYS[1] grant. One that was used stays so.
-    if redis.call('HGET', KEYS[1], 'state') ~= 'open' then return 0 end
+    -- KEYS[1] grant; ARGV[1] s. One that was used stays so. Who is to make one that is not there
+    -- may only stand still: it is not made for so long.
+    local state = redis.call('HGET', KEYS[1], 'state')
+    if state and state ~= 'open' then return 0 end
     redis.call('HSET', KEYS[1], 'state', 'withdrawn')
+    if not state then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
     return 1
     """,
 )
@@ -44,7 +48,8 @@ class FileGrants:
         self._link = link
 
     def grant(self, grant: FileGrant) -> None:
-        """May be repeated: what has become of it since stays."""
+        """May be repeated: what has become of it since stays, also that it was withdrawn before it
+        came to be."""
         lifetime_s = max(0, grant.expires_at_ms - grant.created_at_ms) // 1000 + KEPT_S
         self._link.run(
             _GRANT,
@@ -67,14 +72,14 @@ class FileGrants:
             *[("HGETALL", keys.file_grant(grant_id)) for grant_id in grant_ids]
         )
         return {
-            grant_id: _grant(grant_id, pairs(reply))
-            for grant_id, reply in zip(grant_ids, replies, strict=True)
-            if reply
+            grant_id: _grant(grant_id, fields)
+            for grant_id, fields in zip(grant_ids, map(pairs, replies), strict=True)
+            if "kind" in fields
         }
 
     def withdraw(self, grant_id: str) -> None:
         """Nobody comes in with it any more; may be repeated."""
-        self._link.run(_WITHDRAW, [keys.file_grant(grant_id)], [])
+        self._link.run(_WITHDRAW, [keys.file_grant(grant_id)], [BARRED_S])
 
 
 def keys_of(link: Link, charge_point_id: str) -> list[str]:

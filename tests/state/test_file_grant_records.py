@@ -10,6 +10,7 @@ from csms.domain.file_grant import FileGrant, GrantKind, GrantState
 from csms.domain.hosted_file import UploadedFile
 from csms.errors import FieldError, NotFound
 from csms.state import keys
+from csms.state.commands import BARRED_S
 from csms.state.file_grants import KEPT_S
 from csms.state.uploaded_files import Receipt
 
@@ -118,6 +119,17 @@ def test_withdrawing_what_was_used_or_never_was_changes_nothing(stores):
 
     assert stores.file_grants.find(uploaded.upload_id).state is GrantState.USED
     assert stores.file_grants.find("0" * 32) is None
+
+
+def test_a_grant_that_was_withdrawn_before_it_was_made_is_never_made(stores):
+    """Whoever was to make it stood still, and its transfer was given up meanwhile."""
+    stores.file_grants.withdraw(grant_of().grant_id)
+
+    stores.file_grants.grant(grant_of())
+
+    assert stores.file_grants.find(grant_of().grant_id) is None
+    assert 0 < stores.link.call("TTL", keys.file_grant(grant_of().grant_id)) <= BARRED_S
+    assert receive(stores, file_of()) is Receipt.UNKNOWN
 
 
 def test_an_upload_uses_its_grant_up_and_claims_its_file(stores):
