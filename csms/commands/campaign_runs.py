@@ -50,7 +50,7 @@ from csms.domain.campaign_steps import (
     next_for,
     retried,
 )
-from csms.domain.command import FINAL_STATES
+from csms.domain.command import CommandState
 from csms.errors import (
     ChargePointNotConnected,
     CommandForbidden,
@@ -334,14 +334,15 @@ class _Round:
 
     def _would_forget(self, target: Target, decision: Decision) -> bool:
         """Whether a target would go back to those that wait although its command is there: it has
-        been queued since it was looked at. If not, it can't be from now on."""
+        been queued since it was looked at, and maybe answered by now. If not, it can't be queued
+        from now on."""
         if not isinstance(decision, Returns) or self.campaign.kind is CampaignKind.LOCAL_LIST:
             return False
         command_id = self._command_id(target, Step.ASK)
         commands = self.runs.stores.commands
         found = commands.find(target.charge_point_id, command_id)
         if found is not None:
-            return found.state not in FINAL_STATES
+            return found.state is not CommandState.UNDELIVERABLE
         return not commands.never_was(target.charge_point_id, command_id)
 
     def _ask(self, target: Target, step: Step) -> None:

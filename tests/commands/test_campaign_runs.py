@@ -32,6 +32,7 @@ from csms.domain.campaign import (
     TargetState,
     Window,
 )
+from csms.domain.campaign_steps import Seen
 from csms.domain.command import CommandState
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import GrantKind
@@ -909,6 +910,45 @@ def test_a_command_queued_since_it_was_looked_at_is_not_forgotten(fleet):
 
     assert round_._would_forget(target, gone)
     assert fleet.stores.commands.get(command_id).state is CommandState.QUEUED
+
+
+def test_a_command_answered_since_it_was_looked_at_is_not_repeated(fleet, monkeypatch):
+    """As above, and the charge point was quick."""
+    fleet = fleet()
+    campaign_id = fleet.reset()
+    fleet.hear()
+    fleet.answer()
+    gone = Seen(fleet.stores.charge_points.get("FLEET-0"), is_connected=False)
+    monkeypatch.setattr(campaign_runs, "seen_under_way", lambda *_: [gone])
+    fleet.advance(campaign_id, LOOK_MS)
+    monkeypatch.undo()
+
+    fleet.boot("FLEET-0")
+    fleet.advance(campaign_id, LOOK_MS)
+
+    assert fleet.target(campaign_id).state is DONE
+    assert len(fleet.heard["FLEET-0"]) == 1
+
+
+def test_a_change_that_can_not_be_looked_up_yet_is_not_repeated(fleet, monkeypatch):
+    """It has left again since it was looked at."""
+    fleet = fleet()
+    work = ConfigurationWork("HeartbeatInterval", "60")
+    campaign_id = fleet.begin(work, CampaignKind.CONFIGURATION)
+    fleet.hear()
+    fleet.sockets["FLEET-0"].lose(fleet.now_ms)
+    fleet.connect("FLEET-0")
+    monkeypatch.setattr(fleet.stores.presences, "owner", lambda _: "")
+    fleet.advance(campaign_id, LOOK_MS)
+    monkeypatch.undo()
+
+    assert fleet.target(campaign_id).state is UNDER_WAY
+    fleet.advance(campaign_id, MINUTE_MS)
+    fleet.hear()
+    assert [call.action for call in fleet.heard["FLEET-0"]] == [
+        "ChangeConfiguration",
+        "GetConfiguration",
+    ]
 
 
 # -- looking ahead
