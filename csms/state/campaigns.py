@@ -75,6 +75,7 @@ _TAKE_RUN = Script(
     local until_ms = ARGV[2] + ARGV[3]
     redis.call('HSET', KEYS[1], 'lease_until_ms', until_ms)
     redis.call('ZADD', KEYS[2], until_ms, ARGV[1])
+    redis.call('HDEL', KEYS[1], 'woken_ms')
     return redis.call('HINCRBY', KEYS[1], 'run', 1)
     """,
 )
@@ -82,11 +83,14 @@ _HOLD_RUN = Script(
     "hold-campaign-run",
     """
     -- KEYS: 1 record, 2 campaigns that are due
-    -- ARGV: 1 id, 2 run, 3 lease until, 4 when to look again, '' for never
+    -- ARGV: 1 id, 2 run, 3 lease until, 0 where the run ends, 4 when to look again, '' for never
     if redis.call('HGET', KEYS[1], 'run') ~= ARGV[2] then return 0 end
     redis.call('HSET', KEYS[1], 'lease_until_ms', ARGV[3])
-    if ARGV[4] == '' then redis.call('ZREM', KEYS[2], ARGV[1])
-    else redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1]) end
+    local look_at_ms = ARGV[4]
+    -- What an operator has done since it began, a run that ends may not have seen.
+    if ARGV[3] == '0' then look_at_ms = redis.call('HGET', KEYS[1], 'woken_ms') or look_at_ms end
+    if look_at_ms == '' then redis.call('ZREM', KEYS[2], ARGV[1])
+    else redis.call('ZADD', KEYS[2], look_at_ms, ARGV[1]) end
     return 1
     """,
 )
@@ -101,7 +105,10 @@ _CHANGE = Script(
     if ARGV[3] ~= '' and was[2] ~= ARGV[3] then return 'STALE' end
     if not string.find(ARGV[2], '|' .. was[1] .. '|', 1, true) then return was[1] end
     if #ARGV > 6 then redis.call('HSET', KEYS[1], unpack(ARGV, 7)) end
-    if ARGV[4] ~= '' then redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1]) end
+    if ARGV[4] ~= '' then
+      redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
+      redis.call('HSET', KEYS[1], 'woken_ms', ARGV[4])
+    end
     if ARGV[5] ~= '' then
       redis.call('RPUSH', KEYS[2], ARGV[5])
       redis.call('LTRIM', KEYS[2], -tonumber(ARGV[6]), -1)
@@ -320,8 +327,8 @@ class Campaigns:
         self._set_lease(campaign_id, run, until_ms, until_ms)
 
     def end_run(self, campaign_id: str, run: int, look_at_ms: int | None) -> None:
-        """look_at_ms: when the next one is due; None: when somebody changes the campaign. Raises
-        StaleRun."""
+        """look_at_ms: when the next one is due, unless an operator has changed the campaign since
+        this one began: then at once; None: when one does. Raises StaleRun."""
         self._set_lease(campaign_id, run, 0, look_at_ms)
 
     def _set_lease(self, campaign_id: str, run: int, until_ms: int, look_at_ms: int | None) -> None:

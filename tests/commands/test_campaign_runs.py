@@ -486,6 +486,24 @@ def test_those_that_failed_are_tried_again(fleet):
     assert fleet.target(campaign_id).attempt == 2
 
 
+def test_a_campaign_that_is_resumed_while_a_run_ends_goes_on(fleet, monkeypatch):
+    fleet = fleet(2)
+    campaign_id = fleet.reset(max_parallel=1)
+    fleet.done(campaign_id, *fleet.hear())
+    fleet.desk.pause(campaign_id, OLGA, fleet.now_ms)
+    end_run = fleet.stores.campaigns.end_run
+
+    def resumed_before(*arguments):
+        fleet.desk.resume(campaign_id, OLGA, fleet.now_ms)
+        end_run(*arguments)
+
+    monkeypatch.setattr(fleet.stores.campaigns, "end_run", resumed_before)
+    fleet.advance(campaign_id, LOOK_MS)
+    monkeypatch.undo()
+
+    assert fleet.stores.campaigns.due(fleet.now_ms, 10) == [campaign_id]
+
+
 def test_what_is_not_possible_says_what_the_campaign_does(fleet):
     fleet = fleet()
     campaign_id = fleet.reset()

@@ -217,6 +217,22 @@ def test_a_run_says_when_the_next_is_due(campaigns):
     assert campaigns.take_run(ID, NOON_MS + 8) == 3
 
 
+@pytest.mark.parametrize("look_at_ms", [None, NOON_MS + 60 * MINUTE_MS])
+def test_what_an_operator_does_while_a_run_ends_is_looked_at(campaigns, look_at_ms):
+    campaigns.create(CAMPAIGN, (), CREATED)
+    for _ in range(2):
+        run = campaigns.take_run(ID, NOON_MS)
+        was, state = CampaignState.RUNNING, CampaignState.ABORTING
+        campaigns.change(ID, [was, state], look_at_ms=NOON_MS + 5, state=state)
+        campaigns.hold_run(ID, run, NOON_MS)
+        campaigns.end_run(ID, run, look_at_ms)
+        assert campaigns.due(NOON_MS + 4, 10) == []
+        assert campaigns.due(NOON_MS + 5, 10) == [ID]
+
+    campaigns.end_run(ID, campaigns.take_run(ID, NOON_MS + 5), look_at_ms)
+    assert campaigns.due(NOON_MS + 5, 10) == []
+
+
 def test_a_run_that_stood_still_changes_nothing(campaigns):
     old = with_targets(campaigns, "CP001")
     campaigns.take_run(ID, NOON_MS + LEASE_MS)
