@@ -215,6 +215,11 @@ class _Reply:
 def _reply(target: Target, seen: Seen, now_ms: int) -> _Reply | Goes | Asks | Returns:
     command = seen.command
     if command is None:
+        if target.step is not Step.ASK:
+            # It was sent, and is not kept any more: as if its answer had been lost.
+            return _Reply(target.step_at_ms, target.began_at_ms, was_lost=True)
+        if seen.transfer is not None and seen.transfer.state is TransferState.UNSENT:
+            return Returns(seen.transfer.reason)
         if now_ms - target.step_at_ms > LOST_MS:
             return Returns("its command was lost before it could be queued")
         return Asks(Step.ASK) if seen.is_connected else Returns("it is not connected")

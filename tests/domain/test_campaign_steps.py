@@ -60,6 +60,7 @@ CONFIGURATION = ConfigurationWork("HeartbeatInterval", "60")
 RESET = ResetWork("Soft")
 LOCAL_LIST = LocalListWork()
 ONE_COMMAND = (FIRMWARE, LOGS, CONFIGURATION, RESET)
+FILES = (FIRMWARE, LOGS)
 
 
 def campaign(work, **rules):
@@ -184,6 +185,34 @@ def test_what_nobody_has_queued_for_long_waits_for_another_attempt(work):
     late = step(work, Seen(CP), now_ms=NOON_MS + LOST_MS + 1)
 
     assert late == Returns("its command was lost before it could be queued")
+
+
+@pytest.mark.parametrize(
+    ("work", "seen", "one_step", "decision"),
+    [
+        (RESET, Seen(CP), Step.BOOT, Goes(Step.BOOT)),
+        (CONFIGURATION, Seen(CP), Step.CHECK, Asks(Step.CHECK)),
+        (LOGS, Seen(CP, has_upload=True), Step.UPLOAD, Ends(TargetState.DONE)),
+    ],
+)
+def test_what_was_sent_is_not_asked_again_once_its_command_is_not_kept_any_more(
+    work, seen, one_step, decision
+):
+    """A charge point that gets many commands keeps the newest; a step may take a month."""
+    assert step(work, seen, at(one_step)) == decision
+
+
+def test_an_update_goes_on_without_its_command():
+    seen = Seen(CP, transfer=transfer(TransferState.RUNNING, reported="Downloading"))
+
+    assert step(FIRMWARE, seen, at(Step.DOWNLOAD)) == Goes(Step.DOWNLOAD)
+
+
+@pytest.mark.parametrize("work", FILES)
+def test_what_the_sweep_has_given_up_waits_for_another_attempt_at_once(work):
+    seen = Seen(CP, transfer=transfer(TransferState.UNSENT, reason="never"))
+
+    assert step(work, seen) == Returns("never")
 
 
 @pytest.mark.parametrize("work", ONE_COMMAND)
@@ -370,9 +399,6 @@ def transfer(state, kind=TransferKind.FIRMWARE, **fields):
 
 def moving(state, answered=ACCEPTED, **fields):
     return Seen(CP, command=answered, transfer=transfer(state, **fields))
-
-
-FILES = (FIRMWARE, LOGS)
 
 
 @pytest.mark.parametrize("work", FILES)
