@@ -346,6 +346,12 @@ class _Round:
         return not commands.never_was(target.charge_point_id, command_id)
 
     def _ask(self, target: Target, step: Step) -> None:
+        # Another campaign may have found it held for nothing just before it was begun here.
+        claim = self.runs.stores.campaigns.claim
+        holder = claim(target.charge_point_id, self.campaign.campaign_id)
+        if holder:
+            self._decide([(target, Returns(f"another campaign works on it: {holder}"))])
+            return
         try:
             self._send(target, step)
         except StoreUnavailable:

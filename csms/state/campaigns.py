@@ -149,9 +149,11 @@ _MOVE = Script(
 _CLAIM = Script(
     "claim-charge-point",
     """
-    -- KEYS[1] holder; ARGV: campaign, s it may hold, campaign it may take over from or ''
+    -- KEYS: 1 holder, 2 what the campaign it may take over from has under way
+    -- ARGV: 1 campaign, 2 s it may hold, 3 campaign it may take over from or '', 4 charge point
     local holder = redis.call('GET', KEYS[1])
-    if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then return holder end
+    if holder and holder ~= ARGV[1]
+      and (holder ~= ARGV[3] or redis.call('ZSCORE', KEYS[2], ARGV[4])) then return holder end
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
     return ''
     """,
@@ -490,9 +492,12 @@ class Campaigns:
         return [holder or "" for holder in self._link.call("MGET", *names)]
 
     def claim(self, charge_point_id: str, campaign_id: str, instead_of: str = "") -> str:
-        """Hold a charge point for a campaign; "" or the campaign that holds it."""
+        """Hold a charge point for a campaign; "" or the campaign that holds it. May be repeated.
+        instead_of: one that holds it, for nothing unless it has begun by now."""
         key = keys.campaign_at(charge_point_id)
-        return str(self._link.run(_CLAIM, [key], [campaign_id, CLAIM_S, instead_of]))
+        under_way = keys.campaign_index(instead_of, TargetState.UNDER_WAY)
+        words: list[Argument] = [campaign_id, CLAIM_S, instead_of, charge_point_id]
+        return str(self._link.run(_CLAIM, [key, under_way], words))
 
     def let_go(self, charge_point_id: str, campaign_id: str) -> None:
         """May be repeated."""

@@ -339,6 +339,40 @@ def test_what_a_run_that_died_has_left_held_is_free(fleet):
     assert fleet.target(campaign_id).state is UNDER_WAY
 
 
+def test_of_two_campaigns_that_begin_at_once_one_does(fleet, monkeypatch):
+    """The second finds the charge point held, and not under way yet: as if the first had died."""
+    fleet = fleet()
+    first = fleet.reset(start_at_ms=NOON_MS + HOUR_MS)
+    second = fleet.reset(start_at_ms=NOON_MS + HOUR_MS)
+    fleet.now_ms += HOUR_MS
+    move = fleet.stores.campaigns.move
+
+    def second_is_quicker(*arguments):
+        monkeypatch.undo()
+        fleet.advance(second)
+        move(*arguments)
+
+    monkeypatch.setattr(fleet.stores.campaigns, "move", second_is_quicker)
+    fleet.advance(first)
+
+    assert fleet.target(second).state is UNDER_WAY
+    assert fleet.target(first).state is WAITING
+    assert fleet.target(first).reason == f"another campaign works on it: {second}"
+    assert len(fleet.hear()) == 1
+    assert fleet.hear() == {}
+
+
+def test_who_was_begun_since_it_was_looked_at_is_not_taken_over(fleet, monkeypatch):
+    fleet = fleet()
+    first = fleet.reset()
+    monkeypatch.setattr(fleet.stores.campaigns, "works_on", lambda *_: False)
+
+    second = fleet.reset()
+
+    assert fleet.stores.campaigns.holders(["FLEET-0"]) == [first]
+    assert fleet.target(second).state is WAITING
+
+
 # -- canaries, and when it is enough
 
 
