@@ -56,6 +56,7 @@ from csms.errors import (
     CommandForbidden,
     CSMSError,
     LocalListSyncRunning,
+    StoreRefused,
     StoreUnavailable,
 )
 from csms.logs import get_logger
@@ -82,7 +83,7 @@ class CampaignRuns:
     def advance(self, campaign_id: str) -> None:
         """Bring a campaign forward as far as it goes now; nothing where somebody else does.
 
-        Raises StoreUnavailable: the next run goes on where this one was.
+        Raises StoreUnavailable, StoreRefused: the next run goes on where this one was.
         """
         campaigns = self.stores.campaigns
         run = campaigns.take_run(campaign_id, self.now())
@@ -354,7 +355,7 @@ class _Round:
             return
         try:
             self._send(target, step)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             raise  # it may have been queued: the next look tells
         except (ChargePointNotConnected, CommandForbidden) as error:
             self._decide([(target, Returns(str(error)))])
@@ -437,7 +438,9 @@ class _Round:
     def _change(self, was: Sequence[CampaignState], trail: str = "", **fields: Any) -> None:
         campaign_id = self.campaign.campaign_id
         entry = TrailEntry(self.now_ms, "", trail) if trail else None
-        self.runs.stores.campaigns.change(campaign_id, was, entry, run=self.run, **fields)
+        campaigns = self.runs.stores.campaigns
+        if campaigns.change(campaign_id, was, entry, run=self.run, **fields) is not None:
+            return  # an operator was quicker
         self.runs.stores.changed.add(event_name(campaign_id))
         if trail:
             log.info("campaign changed", campaign_id=campaign_id, what=trail, requested_by="")

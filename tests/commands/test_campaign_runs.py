@@ -37,7 +37,14 @@ from csms.domain.command import CommandState
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import GrantKind
 from csms.domain.hosted_file import FirmwareImage, UploadedFile
-from csms.errors import CampaignClosed, FieldError, FilesNotHosted, FirmwareInUse, StoreUnavailable
+from csms.errors import (
+    CampaignClosed,
+    FieldError,
+    FilesNotHosted,
+    FirmwareInUse,
+    StoreRefused,
+    StoreUnavailable,
+)
 from csms.state import keys
 from csms.state.campaigns import LEASE_MS
 
@@ -929,16 +936,17 @@ def test_a_run_that_stood_still_asks_nobody(fleet, monkeypatch):
     assert fleet.target(campaign_id).attempt == 1
 
 
-def test_a_store_that_does_not_answer_leaves_it_to_the_next_run(fleet, monkeypatch):
+@pytest.mark.parametrize("failure", [StoreUnavailable, StoreRefused])
+def test_a_store_that_fails_leaves_it_to_the_next_run(fleet, monkeypatch, failure):
     fleet = fleet()
     wish = NewCampaign("n", CampaignKind.RESET, ResetWork("Soft"), Selection(tuple(fleet.ids)))
     campaign_id = fleet.desk.create(wish, OLGA, NOON_MS).campaign_id
 
     def silent(*_):
-        raise StoreUnavailable("The store gave no confirmation.")
+        raise failure("It may have been queued.")
 
     monkeypatch.setattr(fleet.commands, "queue", silent)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(failure):
         fleet.advance(campaign_id)
     monkeypatch.undo()
 
