@@ -519,7 +519,10 @@ def retried(target: Target, now_ms: int) -> Target:
 
 
 def cancelled(target: Target, reason: str, now_ms: int) -> Target:
-    """One that waits when the campaign is over."""
+    """One that waits when the campaign is over; one that failed, and was to be tried again, has
+    failed."""
+    if target.tries:
+        return _ended(target, Ends(TargetState.FAILED, f"not tried again: {reason}"), now_ms)
     return _ended(target, Ends(TargetState.CANCELLED, reason), now_ms)
 
 

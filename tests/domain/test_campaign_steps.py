@@ -760,6 +760,16 @@ def test_what_waits_when_all_is_over_is_cancelled():
     assert words(over) == ["cancelled: the campaign was aborted"]
 
 
+def test_what_failed_and_can_not_be_tried_again_has_failed():
+    failed, _ = decided(BEGAN, Fails("because"), RULES, LATER_MS)
+    assert failed.state is TargetState.WAITING
+
+    over = cancelled(failed, "the campaign was aborted", LATER_MS)
+
+    assert over.state is TargetState.FAILED
+    assert over.reason == "not tried again: the campaign was aborted"
+
+
 def test_the_history_is_bounded():
     target = WAITING
     for number in range(HISTORY_KEPT):
