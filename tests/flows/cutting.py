@@ -97,9 +97,12 @@ class CutLink:
         return self._do(script.call(keys, arguments))
 
     def batch(self, *commands):
-        """A command at a time while there is a cut to come: it may be in the middle."""
+        """A command at a time while there is a cut to come: it may be in the middle. Where all of
+        them read, it makes no difference which one is cut."""
         if self.is_dead or (self._cut is not None and not self.was_cut):
-            return [self._do(command) for command in commands]
+            if any(map(is_write, commands)):
+                return [self._do(command) for command in commands]
+            self._do(commands[0])
         return self._link.batch(*commands)
 
     def post(self, *command):
