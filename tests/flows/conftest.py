@@ -6,7 +6,7 @@ from signing_cast import settings
 
 from csms import clock
 
-pytest.register_assert_rewrite("stories", "world")
+pytest.register_assert_rewrite("campaign_stories", "deeds", "file_stories", "stories", "world")
 
 
 @pytest.fixture(autouse=True)
@@ -24,5 +24,5 @@ def link(store_url):
 
 @pytest.fixture(scope="module")
 def given():
-    """A system that signs certificates itself."""
-    return settings()
+    """A system that signs certificates itself, and keeps files."""
+    return settings(FILES_URL="https://files.example")

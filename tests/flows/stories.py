@@ -15,8 +15,6 @@ from world import HOUR_MS, MINUTE_MS, World
 from csms.commands import local_lists
 from csms.commands.charging_profiles import up_to_date
 from csms.commands.local_lists import SyncRequest
-from csms.commands.signing import Signing
-from csms.commands.transfer_requests import TransferDesk
 from csms.commands.transfer_wishes import LogUpload, Wish
 from csms.domain.authorization import IdTag, TagStatus, fold
 from csms.domain.certificate_authority import pem_chain
@@ -381,9 +379,9 @@ def upload_logs(world):
     upload = LogUpload("ftp://files.example/in", LogKind.SECURITY_LOG)
     for _ in range(2):
         world.operator(
-            lambda process: TransferDesk(
-                process.stores, process.desk, Signing(process.stores, None, None), process.settings
-            ).upload_log(Wish("CP001", "operator"), upload, world.now_ms)
+            lambda process: process.transfers.upload_log(
+                Wish("CP001", "operator"), upload, world.now_ms
+            )
         )
         for heard in world.charge_point.calls("GetLog")[-1:]:
             request_id = heard.payload["requestId"]

@@ -3,13 +3,17 @@
 import itertools
 
 import pytest
+import stories
 import structlog
+from campaign_stories import CAMPAIGN_STORIES
 from cutting import Cut, Way
-from stories import STORIES
+from file_stories import FILE_STORIES
 from world import World
 
 from csms.domain.command import FINAL_STATES, CommandState
 from csms.state import keys
+
+STORIES = {**stories.STORIES, **FILE_STORIES, **CAMPAIGN_STORIES}
 
 
 def check_commands(world, cut):
@@ -50,6 +54,8 @@ def check_nothing_is_left(world):
         keys.RESERVATIONS_DUE,
         keys.CERTIFICATE_REQUESTS_DUE,
         keys.TRANSFERS_DUE,
+        keys.CAMPAIGNS_DUE,
+        keys.UNCLAIMED_FILES,
     )
     kinds = link.batch(*[("TYPE", key) for key in looked_at])
     for key, kind in zip(looked_at, kinds, strict=True):

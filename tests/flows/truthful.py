@@ -1,5 +1,6 @@
 """A charge point that does at once what it is asked, and knows what it was asked and did."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -29,10 +30,21 @@ class Truthful:
         self.profiles = {}
         self.chains = []
         self.roots = []
+        self.boots = 0
+        self.firmware = "1.0"
+        # The grants by which it got at files, and left them.
+        self.fetched = []
+        self.uploaded = []
+        # How many of the next CALLs of an action it rejects.
+        self.rejects = Counter()
 
     def answer(self, unique_id, action, payload):
         act = getattr(self, f"_{action}", None)
-        answer = act(payload) if act is not None else ACCEPTED
+        if self.rejects[action]:
+            self.rejects[action] -= 1
+            answer = {"status": "Rejected"}
+        else:
+            answer = act(payload) if act is not None else ACCEPTED
         self.heard.append(Heard(unique_id, action, payload, answer))
         return answer
 

@@ -19,11 +19,17 @@ from truthful import Truthful
 
 from csms import clock
 from csms.commands.before_queueing import BEFORE_QUEUEING
+from csms.commands.campaign_runs import CampaignRuns
+from csms.commands.campaigns import CampaignDesk
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk, CommandRequest
 from csms.commands.sealing import Sealer
 from csms.commands.sequels import Sequels
+from csms.commands.signing import Signing
+from csms.commands.transfer_requests import TransferDesk
+from csms.commands.uploads import UploadDesk
 from csms.commands.waiting import Waiting
+from csms.domain.campaign_steps import LOOK_MS
 from csms.errors import CSMSError
 from csms.state import keys
 from csms.state.inbox import Note, NoteKind
@@ -40,6 +46,8 @@ DEADLINE_S = 600
 QUIET_TURNS = 4
 # A process that has stood still for longer than every time-out.
 STILL_MS = 3 * MINUTE_MS
+# How often a campaign is looked at before more time has passed.
+LOOKS = 4
 # How time goes on after a story, long enough for every sweep that looks again later.
 HEALING_MS = [
     *(90 * SECOND_MS, 3 * MINUTE_MS, 11 * MINUTE_MS, 3 * HOUR_MS, 22 * HOUR_MS),
@@ -81,7 +89,7 @@ class Wire:
 
 
 class OneProcess:
-    """A web process, and its link to the store."""
+    """A web process, and its link to the store; what a worker does is done in it, too."""
 
     _numbers = itertools.count(1)
 
@@ -93,6 +101,11 @@ class OneProcess:
         sealer = Sealer(PEPPER)
         self.desk = CommandDesk(self.stores, sealer, DEADLINE_S, BEFORE_QUEUEING, ())
         self.sequels = Sequels(self.stores, self.desk, settings, storage)
+        signing = Signing(self.stores, None, None)
+        self.transfers = TransferDesk(self.stores, self.desk, signing, settings)
+        self.uploads = UploadDesk(self.stores, storage, settings.uploads_total_bytes)
+        self.campaigns = CampaignDesk(self.stores, settings)
+        self.runs = CampaignRuns(self.stores, self.desk, self.transfers, clock.now_ms)
         delivery = Delivery(
             self.stores, sealer, Waiting(), self.process_id, PEPPER, CALL_TIMEOUT_S, self.sequels
         )
@@ -116,6 +129,13 @@ class OneProcess:
     def sweep(self):
         self.process._sweep()
 
+    def advance(self):
+        """What the workers do for the campaigns that are due; whether there was any."""
+        due = self.stores.campaigns.due(clock.now_ms(), 10)
+        for campaign_id in due:
+            self.runs.advance(campaign_id)
+        return bool(due)
+
     def die(self):
         self.link.kill()
         gevent.killall(self.greenlets)
@@ -137,6 +157,11 @@ class World:
         self.charge_point = Truthful()
         # Commands of which the operator was told that they are taken.
         self.promised = []
+        # Campaigns, likewise.
+        self.begun = []
+        # What the charge point does about a CALL beside answering it, by its action.
+        self.deeds = {}
+        self._acted = 0
         # Its answers come when it is told to let them go.
         self.is_slow = False
         self._held = []
@@ -195,7 +220,11 @@ class World:
     def _stand_still(self, way):
         """What happens while a process stands still, before it goes on where it was."""
         if way is Way.TOGETHER:
-            self._sweep(self._new_process())
+            other = self._new_process()
+            self._sweep(other)
+            for campaign in self.books.campaigns.page(None, 10).items:
+                self._link.call("HSET", keys.campaign(campaign.campaign_id), "lease_until_ms", 0)
+                other.runs.advance(campaign.campaign_id)
             return
         still, self._still = self.process, gevent.getcurrent()
         self._end_lease(still)
@@ -206,6 +235,10 @@ class World:
             self.process = other
             self.connect()
         other.sweep()
+        if way is Way.LEFT:
+            self._carry_on(other)
+        else:
+            other.advance()
         self._still = None
         if way is Way.SLEEPS:
             # What its next renewal does: it finds its lease over.
@@ -279,6 +312,16 @@ class World:
         for wire, answer in held:
             wire.hear(answer)
 
+    def act(self):
+        """The charge point does what it was asked for since."""
+        heard = self.charge_point.heard
+        while self._acted < len(heard):
+            call = heard[self._acted]
+            self._acted += 1
+            deed = self.deeds.get(call.action)
+            if deed is not None and call.answer.get("status", "Accepted") == "Accepted":
+                deed(self, call)
+
     def answer_late(self):
         """What the charge point was asked while it was slow, after its time was over."""
         self.later((CALL_TIMEOUT_S + 1) * SECOND_MS)
@@ -292,13 +335,18 @@ class World:
         self._by_itself(lambda: self._sweep(self.process))
         self.settle()
 
+    def advance(self):
+        """The campaigns, by the process that may be cut."""
+        self._by_itself(self.process.advance)
+        self.settle()
+
     def _by_itself(self, work):
         try:
             work()
         except (CSMSError, Died):
             pass  # the edge of its loop
 
-    # -- the operator
+    # -- the operator, and whoever else makes a request
 
     def operator(self, act):
         """What comes of act(process); None where it came to an error."""
@@ -336,7 +384,18 @@ class World:
                 self._sweep(process)
                 process.tick()
                 self.settle()
+                self._carry_on(process)
+            self.act()
             self.tell("Heartbeat", {})
+
+    def _carry_on(self, process):
+        """Its campaigns, as far as that goes without more time."""
+        for _ in range(LOOKS):
+            if not process.advance():
+                return
+            self.settle()
+            self.act()
+            self.later(LOOK_MS)
 
     def _sweep(self, process):
         self.books.presences.renew(process.process_id)
