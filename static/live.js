@@ -16,6 +16,14 @@
     nav.scrollLeft += here.left - all.left - (all.width - here.width) / 2;
   }
 
+  // A field that is wrong is shown, even in what is folded away: a browser would say nothing -----
+
+  document.addEventListener("invalid", ({ target }) => {
+    for (let folded = target.closest("details"); folded; folded = folded.parentElement.closest("details")) {
+      folded.open = true;
+    }
+  }, true);
+
   // Ages -------------------------------------------------------------------------------------
 
   function span(seconds) {
