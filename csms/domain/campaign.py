@@ -367,7 +367,9 @@ def check_campaign(wish: NewCampaign, now_ms: int) -> None:
     _check_rules(wish.rules, now_ms)
     match wish.work:
         case ConfigurationWork(key=key) if is_secret_key(key):
-            raise FieldError("configuration.key", "a key must be set for each charge point alone")
+            raise FieldError(
+                "configuration.key", "must be set for each charge point alone, as it is secret"
+            )
         case ResetWork(type=kind) if kind not in {"Soft", "Hard"}:
             raise FieldError("reset.type", "must be Soft or Hard")
         case LogsWork(oldest_at_ms=oldest, latest_at_ms=latest) if (

@@ -197,7 +197,7 @@ def test_dry_run_shows_what_would_happen_and_keeps_what_was_entered(browser, fle
     assert "2 would wait" in words(tried)
     assert "it is not connected" in words(tried)
     assert 'value="Harbour &amp; more"' in tried.text
-    assert 'name="site" value="Harbour"' in tried.text
+    assert 'name="site" id="field-site" value="Harbour"' in tried.text
     assert 'value="60"' in tried.text
     assert 'name="typed_count"' not in tried.text
     assert stores.campaigns.page(None, 1).items == []
@@ -234,24 +234,24 @@ def test_grave_ones_start_when_their_number_was_typed(browser, fleet, stores, ch
     [
         ({"name": ""}, ["Name must have 1 to 100 characters"]),
         ({"key": ""}, ["Key is required"]),
-        ({"key": "AuthorizationKey"}, ["Key a key must be set"]),
-        ({"site": ""}, ["Which charge points must have"]),
+        ({"key": "AuthorizationKey"}, ["Key must be set for each charge point alone"]),
+        ({"site": ""}, ["Which charge points must be said: fill in at least one field"]),
         ({"meant": "list", "charge_point_ids": "x" * 49}, ["Ids must have 1 to 48 characters"]),
         (
             {"max_parallel": "0", "retries": "many", "abort_percent": "101"},
             [
                 "At once must be between 1 and 1000",
-                "Further tries must be an integer",
+                "Further tries must be a whole number",
                 "Abort must be between 0 and 100",
             ],
         ),
-        ({"window_begins": "22:00"}, ["Not after is required"]),
+        ({"window_begins": "22:00"}, ["Daily until is required"]),
         (
             {"window_begins": "22:00", "window_ends": "05:00", "window_zone": "Mars"},
             ["Time zone must be a zone"],
         ),
         ({"start_at": "soon"}, ["Start must be an instant"]),
-        ({"boot_limit_min": "0"}, ["Boot limit must be between"]),
+        ({"boot_limit_min": "0"}, ["Minutes for the restart must be between 1 and 43200"]),
     ],
 )
 def test_all_that_is_wrong_is_said_by_its_label_and_kept(browser, stores, change, complaints):
@@ -263,6 +263,32 @@ def test_all_that_is_wrong_is_said_by_its_label_and_kept(browser, stores, change
     assert 'value="Harbour"' in refused.text or "name" in change
     assert 'role="alert"' in refused.text
     assert stores.campaigns.page(None, 1).items == []
+
+
+def test_what_is_wrong_is_said_beside_its_field_and_led_to(browser):
+    wrong = form("logs", do="dry-run", canary_percent="7", abort_percent="", upload_limit_min="x")
+    refused = browser.post(NEW, wrong).text
+    doubtful = browser.post(NEW, {**wrong, "upload_limit_min": "5"})
+
+    assert 'name="upload_limit_min" id="field-upload_limit_min" aria-invalid="true"' in refused
+    assert re.search(r'<details class="span" open>\s*<summary>Limits', refused)
+    assert '<a href="#field-upload_limit_min">Minutes for the upload</a>' in refused
+    assert len(re.findall('aria-invalid="true"', refused)) == 1
+    assert "Canaries needs “Abort” or “Pause after the canaries”" in words(doubtful)
+    assert "Needs “Abort” or “Pause after the canaries”" in words(doubtful)
+
+
+def test_dry_run_leads_to_what_came_of_it(browser, fleet):
+    tried = browser.post(NEW, form(do="dry-run")).text
+    refused = browser.post(NEW, form(do="dry-run", name="")).text
+
+    assert '<section class="panel" id="dry-run"' in tried
+    assert '<div class="notice bad" role="alert" id="dry-run"' in refused
+    assert refused.count('id="dry-run"') == 1
+
+
+def test_dry_run_for_nobody_says_so(browser, fleet):
+    assert "No charge point matches" in words(browser.post(NEW, form(do="dry-run", site="Moon")))
 
 
 def test_form_says_that_files_have_no_place(browser, around, stores):

@@ -1,12 +1,14 @@
 """The form of a campaign: plain fields, read by the schema of the API."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from csms.domain.campaign import CampaignKind, NewCampaign, Rules
 from csms.web.api.new_campaigns import WORK_FIELDS, NewCampaignSchema
 from csms.web.bodies import loaded
-from csms.web.errors import FieldProblem, InvalidRequest
+from csms.web.errors import FieldProblem
 from csms.web.pages.campaign_words import LIMITS
 from csms.web.pages.entered import entered_number
 
@@ -43,27 +45,51 @@ _INSTANTS = frozenset({"oldest_at", "latest_at"})
 _PLAIN_NUMBERS = ("canary_percent", "max_parallel", "retries", "abort_percent")
 # Those that may be empty on the wire, too: the empty text is a value like any other.
 _MAY_BE_EMPTY = frozenset({"value"})
-# What a field of the API is called on the form, where that is not its last word.
-_LABELS: Mapping[str, str] = {
-    "name": "Name",
-    "selection": "Which charge points",
-    "selection.charge_point_ids": "Ids",
-    "firmware.firmware_id": "File",
-    "configuration.key": "Key",
-    "configuration.value": "Value",
-    "reset.type": "Type",
-    "logs.oldest_at": "From",
-    "logs.latest_at": "To",
-    "rules.canary_percent": "Canaries",
-    "rules.max_parallel": "At once",
-    "rules.retries": "Further tries",
-    "rules.retry_pause_s": "Minutes before another try",
-    "rules.abort_percent": "Abort",
-    "rules.window.begins": "Not before",
-    "rules.window.ends": "Not after",
-    "rules.window.zone": "Time zone",
-    "rules.start_at": "Start",
-    "rules.end_at": "Begin nothing after",
+# By its path in the API: a field's name on the form, and what it is called there.
+_PLACES: Mapping[str, tuple[str, str]] = {
+    "name": ("name", "Name"),
+    "selection": ("meant", "Which charge points"),
+    "selection.charge_point_ids": ("charge_point_ids", "Ids"),
+    **{f"selection.{name}": (name, label) for name, label in TRAITS.items()},
+    "firmware.firmware_id": ("firmware_id", "File"),
+    "firmware.version": ("version", "Version to check"),
+    "firmware.signing_key": ("signing_key", "Sign with"),
+    "firmware.retries": ("work_retries", "Retries of its own"),
+    "firmware.retry_interval_s": ("work_retry_interval_s", "Seconds between them"),
+    "logs.oldest_at": ("oldest_at", "From"),
+    "logs.latest_at": ("latest_at", "To"),
+    "logs.retries": ("work_retries", "Retries of its own"),
+    "logs.retry_interval_s": ("work_retry_interval_s", "Seconds between them"),
+    "configuration.key": ("key", "Key"),
+    "configuration.value": ("value", "Value"),
+    "reset.type": ("type", "Type"),
+    "rules.canary_percent": ("canary_percent", "Canaries"),
+    "rules.canary_pauses": ("canary_pauses", "Pause after the canaries"),
+    "rules.max_parallel": ("max_parallel", "At once"),
+    "rules.retries": ("retries", "Further tries"),
+    "rules.retry_pause_s": ("retry_pause_min", "Pause between tries"),
+    "rules.abort_percent": ("abort_percent", "Abort"),
+    "rules.window.begins": ("window_begins", "Daily from"),
+    "rules.window.ends": ("window_ends", "Daily until"),
+    "rules.window.zone": ("window_zone", "Time zone"),
+    "rules.start_at": ("start_at", "Start"),
+    "rules.end_at": ("end_at", "Begin nothing after"),
+    **{
+        f"rules.{name}": (f"{name.removesuffix('_s')}_min", f"Minutes for the {label}")
+        for limits in LIMITS.values()
+        for name, label in limits.items()
+    },
+    "typed_count": ("typed_count", "Number"),
+}
+_CALLED: Mapping[str, str] = {
+    path.rpartition(".")[2]: label for path, (_, label) in _PLACES.items() if "_" in path
+}
+_API_NAME = re.compile("|".join(sorted(_CALLED, key=len, reverse=True)))
+_BOUNDS = re.compile(r"between (\d+) and (\d+)")
+_PLAINER: Mapping[tuple[str, str], str] = {
+    ("meant", "must have charge_point_ids, or filters, or all: one of the three"): (
+        "must be said: fill in at least one field, list ids, or choose every charge point"
+    ),
 }
 _RULES = Rules()
 DEFAULTS: Mapping[str, str] = {
@@ -83,21 +109,38 @@ DEFAULTS: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is wrong with a field. name: the field's, "" where it is about the form as a whole;
+    label: what the form calls it."""
+
+    name: str
+    label: str
+    problem: str
+
+
 def wish_of(form: Mapping[str, str], kind: CampaignKind) -> NewCampaign:
-    """Raises InvalidRequest, with every field that is wrong by its label."""
-    try:
-        wish: NewCampaign = loaded(NewCampaignSchema(), _body(form, kind))
-    except InvalidRequest as error:
-        raise InvalidRequest(map(labelled, error.problems)) from None
+    """Raises InvalidRequest, with every field that is wrong by its path in the API."""
+    wish: NewCampaign = loaded(NewCampaignSchema(), _body(form, kind))
     return wish
 
 
-def labelled(problem: FieldProblem) -> FieldProblem:
-    """By the label of the form in place of the path in the API."""
-    last = problem.field.rpartition(".")[2].removesuffix("_s").replace("_", " ").capitalize()
-    if problem.field.startswith("selection.charge_point_ids"):
-        return FieldProblem(_LABELS["selection.charge_point_ids"], problem.problem)
-    return FieldProblem(_LABELS.get(problem.field, last), problem.problem)
+def complaint_of(found: FieldProblem) -> Complaint:
+    """A problem the API has with a field, in the words of the form."""
+    path = found.field
+    if path.startswith("selection.charge_point_ids"):
+        path = "selection.charge_point_ids"
+    name, label = _PLACES.get(path, ("", path))
+    problem = found.problem.replace("an integer", "a whole number")
+    if name.endswith("_min"):
+        problem = _BOUNDS.sub(_in_minutes, problem)
+    plainer = _API_NAME.sub(lambda match: f"“{_CALLED[match.group()]}”", problem)
+    return Complaint(name, label, _PLAINER.get((name, problem), plainer))
+
+
+def _in_minutes(bounds: re.Match[str]) -> str:
+    low_s, high_s = map(int, bounds.groups())
+    return f"between {-(-low_s // 60)} and {high_s // 60}"
 
 
 def _body(form: Mapping[str, str], kind: CampaignKind) -> dict[str, Any]:

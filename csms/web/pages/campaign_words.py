@@ -98,7 +98,7 @@ _STEPS: Mapping[Step, str] = {
 
 # Of a dry run.
 OUTCOMES: Mapping[str, str] = {
-    "begins": "would begin at once",
+    "begins": "could begin now",
     "waits": "would wait",
     "skipped": "would be skipped",
     "fails": "would fail",

@@ -1,6 +1,6 @@
 """Campaigns: listed, entered with a dry run before, and one as it goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +26,7 @@ from csms.web import targets_csv
 from csms.web.api.campaigns import reader
 from csms.web.errors import FieldProblem, InvalidRequest
 from csms.web.pages import campaign_form, query
+from csms.web.pages.campaign_form import Complaint
 from csms.web.pages.campaign_words import (
     KINDS,
     LIMITS,
@@ -89,8 +90,7 @@ def create() -> AnyResponse | str | tuple[str, int]:
     except InvalidRequest as error:
         return _not_taken(kind, error.problems, tried)
     except FieldError as error:
-        problem = campaign_form.labelled(FieldProblem(error.field, error.problem))
-        return _not_taken(kind, (problem,), tried)
+        return _not_taken(kind, (FieldProblem(error.field, error.problem),), tried)
     except FilesNotHosted as error:
         return _not_taken(kind, (FieldProblem("", str(error)),), tried)
     return redirect(
@@ -122,13 +122,14 @@ def _try(wish: NewCampaign) -> DryRun:
 def _not_taken(
     kind: CampaignKind, problems: tuple[FieldProblem, ...], tried: DryRun | None
 ) -> tuple[str, int]:
-    return _form(kind, request.form, problems, tried), HTTPStatus.UNPROCESSABLE_ENTITY
+    complaints = list(map(campaign_form.complaint_of, problems))
+    return _form(kind, request.form, complaints, tried), HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def _form(
     kind: CampaignKind,
     values: Any,
-    problems: tuple[FieldProblem, ...] = (),
+    complaints: Sequence[Complaint] = (),
     tried: DryRun | None = None,
 ) -> str:
     stores = parts().stores
@@ -138,7 +139,8 @@ def _form(
         title=KINDS[kind][0],
         explanation=KINDS[kind][1],
         values=values,
-        problems=problems,
+        complaints=complaints,
+        wrong={complaint.name: complaint.problem for complaint in complaints},
         tried=tried,
         needs_count=kind is CampaignKind.RESET or values.get("meant") == "all",
         limits=LIMITS[kind],
