@@ -7,6 +7,7 @@ import base64
 import contextlib
 import errno
 import hashlib
+import io
 import logging
 import socket
 import time
@@ -17,7 +18,7 @@ from ssl import SSLContext, SSLWantReadError
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from gevent import GreenletExit, Timeout
+from gevent import GreenletExit, Timeout, sleep
 from gevent.pool import Pool
 from gevent.pywsgi import (  # type: ignore[attr-defined]  # the stubs leave private names out
     Input,
@@ -60,6 +61,8 @@ _CHUNK_BYTES = 65_536
 # With 60 s for each a modem of 2.2 kbit/s is fast enough.
 _PATIENT_BYTES = 16_384
 _BODY_RATE_BYTES = 1_048_576
+# One that sends a body in chunks of a byte has the processor busy for some ms with so much.
+_TURN_BYTES = 16_384
 _ACCEPT_PAUSE_S = 0.5
 # How much of a request is read on after an answer that ends the connection.
 _LINGER_BYTES = 1_048_576
@@ -182,6 +185,24 @@ class _Handshake:
             pass  # the peer was quicker
 
 
+class _InTurns(socket.SocketIO):
+    """What a peer sends, as pywsgi reads it. A socket that has something to read never lets others
+    have their turn by itself, and a fast peer has always sent more."""
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock, "r")
+        sock._io_refs += 1  # as makefile does
+        self._taken = 0
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = super().readinto(buffer)
+        self._taken += count or 0
+        if self._taken >= _TURN_BYTES:
+            self._taken = 0
+            sleep(0)
+        return count
+
+
 class _Head:
     """Reads header lines, up to MAX_HEAD_BYTES of them."""
 
@@ -302,6 +323,9 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
     _place: str | None = None
     _is_patient = False
     _serve: Callable[[WebSocket], None]
+
+    def __init__(self, sock: Any, address: Any, server: HTTPServer) -> None:
+        super().__init__(sock, address, server, io.BufferedReader(_InTurns(sock)))
 
     # -- the head of a request, in time
 

@@ -1037,6 +1037,36 @@ def test_a_patient_application_is_read_whole(start, peer, quiet):
     quiet()
 
 
+@pytest.mark.parametrize("extension", [b"", b";" + b"x" * 8_000])
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_body_in_tiny_chunks_lets_others_have_their_turn(start, peer, reads, extension):
+    def application(environ, start_response):
+        if reads:
+            environ["wsgi.input"].read()
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    turns = 0
+
+    def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            gevent.sleep(0)
+
+    client = peer(start(application=application))
+    chunk = b"1" + extension + b"\r\nx\r\n"
+    body = chunk * (2_000_000 // len(chunk)) + b"0\r\n\r\n"
+    client.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    greenlets = [gevent.spawn(others), gevent.spawn(client.send, body + b"GET / HTTP/1.1\r\n\r\n")]
+    answers = client.read_answer()[0], client.read_answer()[0]
+
+    gevent.killall(greenlets)
+    assert answers == (200, 200)
+    # One for each 16 KiB; some more come about by how much fits into the buffers of sockets.
+    assert turns > 110
+
+
 def refuse_and_close(environ, start_response):
     start_response("413 Content Too Large", [("Content-Length", "0"), ("Connection", "close")])
     return [b""]
