@@ -44,6 +44,7 @@ from csms.domain.campaign_steps import (
     Begins,
     Decision,
     Fails,
+    Goes,
     Returns,
     cancelled,
     decided,
@@ -317,10 +318,10 @@ class _Round:
 
     def _decide(self, decisions: Sequence[tuple[Target, Decision]]) -> None:
         """Write down what was decided, then ask those that are to be asked."""
+        rules = self.campaign.rules
         moves = [
-            (target, *decided(target, decision, self.campaign.rules, self.now_ms))
+            (target, *decided(target, self._heeding_commands(target, decision), rules, self.now_ms))
             for target, decision in decisions
-            if not self._would_forget(target, decision)
         ]
         self._move(moves)
         asked = {
@@ -333,18 +334,22 @@ class _Round:
             if is_new or before.charge_point_id in asked:
                 self._ask(after, asked.get(before.charge_point_id, Step.ASK))
 
-    def _would_forget(self, target: Target, decision: Decision) -> bool:
-        """Whether a target would go back to those that wait although its command is there: it has
-        been queued since it was looked at, and maybe answered by now. If not, it can't be queued
-        from now on."""
+    def _heeding_commands(self, target: Target, decision: Decision) -> Decision:
+        """The decision; but where a target would go back to those that wait although its command is
+        there, since it has been queued since it was looked at, it goes on."""
         if not isinstance(decision, Returns) or self.campaign.kind is CampaignKind.LOCAL_LIST:
-            return False
+            return decision
+        step = target.step or Step.ASK
+        return decision if step is Step.ASK and self._was_never_sent(target) else Goes(step)
+
+    def _was_never_sent(self, target: Target) -> bool:
+        """If it was not even queued, it can't be from now on."""
         command_id = self._command_id(target, Step.ASK)
         commands = self.runs.stores.commands
         found = commands.find(target.charge_point_id, command_id)
-        if found is not None:
-            return found.state is not CommandState.UNDELIVERABLE
-        return not commands.never_was(target.charge_point_id, command_id)
+        if found is None:
+            return commands.never_was(target.charge_point_id, command_id)
+        return found.state is CommandState.UNDELIVERABLE
 
     def _ask(self, target: Target, step: Step) -> None:
         # Another campaign may have found it held for nothing just before it was begun here.

@@ -33,7 +33,6 @@ from csms.domain.campaign import (
     Window,
 )
 from csms.domain.campaign_steps import Seen
-from csms.domain.command import CommandState
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import GrantKind
 from csms.domain.hosted_file import FirmwareImage, UploadedFile
@@ -956,20 +955,18 @@ def test_a_store_that_fails_leaves_it_to_the_next_run(fleet, monkeypatch, failur
     assert fleet.target(campaign_id).attempt == 1
 
 
-def test_a_command_queued_since_it_was_looked_at_is_not_forgotten(fleet):
+def test_a_command_queued_since_it_was_looked_at_is_not_forgotten(fleet, monkeypatch):
     """A run that stood still has queued it at last, when another one has given it up."""
     fleet = fleet()
     campaign_id = fleet.reset()
-    command_id = fleet.stores.commands.page(None, 1).items[0].command_id
-    target = fleet.target(campaign_id)
-    round_ = campaign_runs._Round(
-        fleet.runs(), fleet.stores.campaigns.get(campaign_id), 0, fleet.now_ms
-    )
+    gone = Seen(fleet.stores.charge_points.get("FLEET-0"), is_connected=False)
+    monkeypatch.setattr(campaign_runs, "seen_under_way", lambda *_: [gone])
 
-    gone = campaign_runs.Returns("its command was lost")
+    fleet.advance(campaign_id, LOOK_MS)
 
-    assert round_._would_forget(target, gone)
-    assert fleet.stores.commands.get(command_id).state is CommandState.QUEUED
+    assert fleet.target(campaign_id).state is UNDER_WAY
+    assert fleet.stores.campaigns.under_way(campaign_id, fleet.now_ms, 10) == []
+    assert len(fleet.hear()) == 1
 
 
 def test_a_command_answered_since_it_was_looked_at_is_not_repeated(fleet, monkeypatch):
