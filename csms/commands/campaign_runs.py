@@ -139,6 +139,10 @@ class _Round:
                 return self._begin()
             case CampaignState.STARTING:
                 return self._freeze()
+            case CampaignState.ENDED if self.campaign.retry_wanted:
+                # An operator wanted it just before the last run ended it.
+                self._change((CampaignState.ENDED,), state=CampaignState.RUNNING, ended_at_ms=None)
+                return True
             case CampaignState.ENDED | CampaignState.ABORTED:
                 return False
         more = self._look_at_those_under_way()

@@ -544,6 +544,27 @@ def test_a_campaign_that_is_resumed_while_a_run_ends_goes_on(fleet, monkeypatch)
     assert fleet.stores.campaigns.due(fleet.now_ms, 10) == [campaign_id]
 
 
+def test_a_campaign_that_ends_while_it_is_to_be_tried_again_goes_on(fleet, monkeypatch):
+    fleet = fleet()
+    campaign_id = fleet.reset(retries=0)
+    fleet.hear()
+    fleet.answer({"status": "Rejected"})
+    campaigns_ = fleet.stores.campaigns
+    change = campaigns_.change
+
+    def wanted_before(*arguments, **fields):
+        monkeypatch.undo()
+        fleet.desk.retry(campaign_id, OLGA, fleet.now_ms)
+        return change(*arguments, **fields)
+
+    monkeypatch.setattr(campaigns_, "change", wanted_before)
+    assert fleet.advance(campaign_id, LOOK_MS).state is CampaignState.ENDED
+    assert campaigns_.due(fleet.now_ms, 10) == [campaign_id]
+
+    assert fleet.advance(campaign_id).state is CampaignState.RUNNING
+    assert len(fleet.hear()) == 1
+
+
 def test_what_is_not_possible_says_what_the_campaign_does(fleet):
     fleet = fleet()
     campaign_id = fleet.reset()
