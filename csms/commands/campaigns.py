@@ -212,6 +212,8 @@ class CampaignDesk:
         state = CampaignState.RUNNING if before.is_over else before.state
         if not before.not_well_count:
             raise CampaignClosed(campaign_id, "without a target that failed", "tried again")
+        if now_ms >= (before.rules.end_at_ms or now_ms + 1):
+            raise CampaignClosed(campaign_id, "past its end", "tried again")
         return self._change(
             campaign_id,
             (before.state,) if before.state in _RETRIED else (),

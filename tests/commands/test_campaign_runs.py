@@ -565,6 +565,21 @@ def test_a_campaign_that_ends_while_it_is_to_be_tried_again_goes_on(fleet, monke
     assert len(fleet.hear()) == 1
 
 
+def test_a_campaign_past_its_end_is_not_tried_again(fleet):
+    """Those that failed would be cancelled at once."""
+    fleet = fleet()
+    campaign_id = fleet.reset(retries=0, end_at_ms=NOON_MS + HOUR_MS)
+    fleet.hear()
+    fleet.answer({"status": "Rejected"})
+    fleet.advance(campaign_id, LOOK_MS)
+
+    with pytest.raises(CampaignClosed, match="it is past its end"):
+        fleet.desk.retry(campaign_id, OLGA, NOON_MS + HOUR_MS)
+
+    assert fleet.target(campaign_id).state is FAILED
+    assert fleet.desk.retry(campaign_id, OLGA, NOON_MS + HOUR_MS - 1).retry_wanted
+
+
 def test_what_is_not_possible_says_what_the_campaign_does(fleet):
     fleet = fleet()
     campaign_id = fleet.reset()
