@@ -43,9 +43,11 @@ from csms.domain.campaign_steps import (
     Asks,
     Begins,
     Decision,
+    Ends,
     Fails,
     Goes,
     Returns,
+    Seen,
     cancelled,
     decided,
     next_for,
@@ -70,6 +72,8 @@ log = get_logger(__name__)
 PER_ROUND = 200
 # A run ends after so long, so that other campaigns of its queue get their turn.
 BUDGET_S = 15.0
+FAILED_BY_MISTAKE = "campaign target failed by a mistake of ours"
+MISTAKE = "a mistake of ours; the log of the worker has more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +247,7 @@ class _Round:
         due = stores.campaigns.under_way(self.campaign.campaign_id, self.now_ms, PER_ROUND)
         seen = seen_under_way(stores, self.campaign, due)
         self._decide(
-            [
-                (target, next_for(self.campaign, target, one, self.now_ms))
-                for target, one in zip(due, seen, strict=True)
-            ]
+            [(target, self._next_for(target, one)) for target, one in zip(due, seen, strict=True)]
         )
         return len(due) == PER_ROUND
 
@@ -308,7 +309,7 @@ class _Round:
         begun = 0
         for target in candidates:
             one = seen[target.charge_point_id]
-            decision = next_for(self.campaign, target, one, self.now_ms)
+            decision = self._next_for(target, one)
             if isinstance(decision, Begins):
                 if begun == room:
                     continue
@@ -319,6 +320,13 @@ class _Round:
             decisions.append((target, decision))
         self._decide(decisions)
         return begun
+
+    def _next_for(self, target: Target, seen: Seen) -> Decision:
+        try:
+            return next_for(self.campaign, target, seen, self.now_ms)
+        except Exception:  # the edge: one target must not hold up all others
+            log.exception(FAILED_BY_MISTAKE, **self._named(target))
+            return Ends(TargetState.UNCLEAR, MISTAKE)
 
     def _decide(self, decisions: Sequence[tuple[Target, Decision]]) -> None:
         """Write down what was decided, then ask those that are to be asked."""
@@ -372,6 +380,15 @@ class _Round:
             pass  # that one's end is as good
         except CSMSError as error:
             self._decide([(target, Fails(str(error), may_retry=False))])
+        except Exception:  # the edge: one target must not hold up all others
+            log.exception(FAILED_BY_MISTAKE, **self._named(target))
+            self._decide([(target, Ends(TargetState.UNCLEAR, MISTAKE))])
+
+    def _named(self, target: Target) -> dict[str, str]:
+        return {
+            "campaign_id": self.campaign.campaign_id,
+            "charge_point_id": target.charge_point_id,
+        }
 
     def _send(self, target: Target, step: Step) -> None:
         campaign, charge_point_id = self.campaign, target.charge_point_id

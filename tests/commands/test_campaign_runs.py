@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from cast import CP001, ENVIRONMENT, HOUR_MS, MINUTE_MS, NOON_MS, PEPPER, SECOND_MS, start_payload
 from memory_storage import MemoryStorage
+from structlog.testing import capture_logs
 
 from csms.commands import campaign_runs, campaigns
 from csms.commands.before_queueing import BEFORE_QUEUEING
@@ -1042,6 +1043,30 @@ def test_a_change_that_can_not_be_looked_up_yet_is_not_repeated(fleet, monkeypat
         "ChangeConfiguration",
         "GetConfiguration",
     ]
+
+
+@pytest.mark.parametrize("place", ["next_for", "_send"])
+def test_a_mistake_of_ours_costs_one_target_and_not_the_campaign(fleet, monkeypatch, caplog, place):
+    fleet = fleet(2)
+    holder = campaign_runs if place == "next_for" else campaign_runs._Round
+    right = getattr(holder, place)
+
+    def wrong(*words):
+        if any(getattr(word, "charge_point_id", "") == "FLEET-0" for word in words):
+            raise ZeroDivisionError
+        return right(*words)
+
+    monkeypatch.setattr(holder, place, wrong)
+    with capture_logs() as logged:
+        campaign_id = fleet.reset()
+    fleet.done(campaign_id, "FLEET-1")
+
+    ended = fleet.advance(campaign_id, LOOK_MS)
+
+    assert ended.state is CampaignState.ENDED
+    assert fleet.states(campaign_id) == [UNCLEAR, DONE]
+    assert fleet.target(campaign_id).reason == campaign_runs.MISTAKE
+    assert campaign_runs.FAILED_BY_MISTAKE in {line["event"] for line in logged}
 
 
 # -- looking ahead
