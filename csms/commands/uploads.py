@@ -18,6 +18,7 @@ from csms.commands.sequel import Sequel
 from csms.commands.stored_files import delete_unclaimed
 from csms.domain.file_grant import FileGrant, GrantKind
 from csms.domain.hosted_file import UploadedFile, as_file_name
+from csms.domain.secrets import without_grants
 from csms.errors import (
     CSMSError,
     FileGrantExpired,
@@ -159,7 +160,7 @@ class Receiving:
             upload_id=self.grant.grant_id,
             charge_point_id=self.grant.charge_point_id,
             storage_key=self._file.storage_key,
-            file_name=as_file_name(file_name),
+            file_name=as_file_name(without_grants(file_name)),
             size_bytes=self._file.size_bytes,
             sha256=self._file.sha256,
             protocol=protocol,

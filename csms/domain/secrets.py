@@ -19,6 +19,7 @@ _URL_PASSWORD = re.compile(
 _FILES = FILES_PATH.strip("/")
 # Half of a token names its grant, which is no secret.
 _TOKEN = re.compile(rf"(?P<head>{_FILES}(?:\\?/)+[0-9a-f]{{32}})[0-9a-f]{{32}}")
+_LOGIN = re.compile(r"(?P<head>\b[0-9a-f]{32}:)[0-9a-f]{32}(?=@)")
 
 
 def is_secret_key(configuration_key: object) -> bool:
@@ -57,10 +58,13 @@ def mask_text(text: str) -> str:
     """Text with the password of every URL in it masked, and the token where it leads to a file."""
     if "@" in text:
         text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
-    return _without_tokens(text)
+    return without_grants(text)
 
 
-def _without_tokens(text: str) -> str:
+def without_grants(text: str) -> str:
+    """Text with the secrets of hosted files masked, of which charge points may tell."""
+    if "@" in text:
+        text = _LOGIN.sub(rf"\g<head>{MASK}", text)
     return _TOKEN.sub(rf"\g<head>{MASK}", text) if _FILES in text else text
 
 
@@ -94,10 +98,10 @@ def _without_keys(text: str) -> str:
 
 
 def mask_values(node: Any) -> Any:
-    """A payload or frame with the value of every secret configuration key masked, and the tokens
-    of files, which charge points may repeat; the same object where it holds none."""
+    """A payload or frame with the value of every secret configuration key masked, and the secrets
+    of hosted files, which charge points may repeat; the same object where it holds none."""
     if isinstance(node, str):
-        return _without_tokens(node)
+        return without_grants(node)
     if isinstance(node, dict):
         masked = {name: mask_values(item) for name, item in node.items()}
         if is_secret_key(node.get("key")) and "value" in node:

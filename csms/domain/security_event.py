@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from csms.domain.secrets import without_grants
 from csms.domain.timestamps import read_timestamp
 
 TYPE_MAX = 50
@@ -82,7 +83,7 @@ def told_event(
         received_at_ms=now_ms,
         source=EventSource.CHARGE_POINT,
         critical=event_type.casefold() in _CRITICAL,
-        tech_info=tech_info[:TECH_INFO_MAX],
+        tech_info=without_grants(tech_info)[:TECH_INFO_MAX],
     )
 
 

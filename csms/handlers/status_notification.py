@@ -13,6 +13,7 @@ from csms.domain.connector import (
     supersedes,
 )
 from csms.domain.reservation import may_end_reservations
+from csms.domain.secrets import without_grants
 from csms.domain.timestamps import Timestamp, read_timestamp
 from csms.handlers.context import CallContext
 from csms.logs import get_logger
@@ -79,7 +80,7 @@ def _connector(
         status=ChargePointStatus(request.status),
         error_code=error_code,
         info=info,
-        vendor_id=request.vendor_id[:TEXT_MAX],
+        vendor_id=without_grants(request.vendor_id)[:TEXT_MAX],
         vendor_error_code=vendor_error_code,
         raw_error_code=raw_error_code,
         at_ms=timestamp.at_ms,

@@ -30,6 +30,8 @@ log = get_logger(__name__)
 blueprint = Blueprint("files", __name__)
 
 _FETCHING, _LEAVING = ["GET", "HEAD"], ["PUT", "POST"]
+# Of a header that may be as long as all of them together.
+_RANGE_SHOWN = 50
 _RULE = f"{FILES_PATH}/<anything:rest>"
 
 
@@ -76,7 +78,7 @@ def fetch(rest: str) -> Response:
         charge_point_id=grant.charge_point_id,
         transfer_id=grant.grant_id,
         method=request.method,
-        range=request.headers.get("Range", ""),
+        range=request.headers.get("Range", "")[:_RANGE_SHOWN],
         status=response.status_code,
     )
     return response
@@ -140,6 +142,6 @@ def _grant_id(rest: str) -> str:
 
 
 def _name_in(rest: str) -> str:
-    """The last part of the path behind the token, which may be glued to it."""
-    behind = rest.lstrip("/")[TOKEN_LENGTH:]
-    return next((part for part in reversed(behind.split("/")) if part), "")
+    """The last part of the path behind the token, which may be glued to it, or repeated."""
+    token, behind = rest.lstrip("/")[:TOKEN_LENGTH], rest.lstrip("/")[TOKEN_LENGTH:]
+    return next((part for part in reversed(behind.split("/")) if part not in {"", token}), "")

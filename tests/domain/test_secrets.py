@@ -96,7 +96,13 @@ def test_the_secret_of_a_file_is_masked_where_a_charge_point_repeats_it():
     answer = {"fileName": f"{HOSTED}//{GRANT_ID}{SECRET}glued.zip", "more": ["x", 5]}
 
     assert mask_values(answer) == {**answer, "fileName": f"{HOSTED}//{GRANT_ID}****glued.zip"}
-    assert mask_values(same := {"fileName": "files", "more": ["x", 5]}) is same
+    assert mask_values(same := {"fileName": "files", "more": ["x", 5, "me@x"]}) is same
+
+
+def test_so_is_that_of_a_file_over_ftp_and_no_other_password():
+    answer = {"fileName": f"ftp://{GRANT_ID}:{SECRET}@files.example/a", "own": "ftp://me:pw@x"}
+
+    assert mask_values(answer) == {**answer, "fileName": f"ftp://{GRANT_ID}:****@files.example/a"}
 
 
 FRAMES = {

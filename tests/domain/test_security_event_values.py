@@ -58,6 +58,13 @@ def test_long_texts_are_cut():
     assert (len(own.event_type), len(own.tech_info), len(own.actor)) == (50, 255, 100)
 
 
+def test_where_a_charge_point_was_sent_for_a_file_is_no_secret_of_an_event():
+    grant_id, secret = "a" * 32, "b" * 32
+    event = told_event("X", None, f"failed: http://x/files/{grant_id}{secret}/", NOON_MS)
+
+    assert event.tech_info == f"failed: http://x/files/{grant_id}****/"
+
+
 def test_what_is_sent_again_has_the_same_name():
     event = told_event("InvalidMessages", instant(0), "x", NOON_MS)
     again = told_event("InvalidMessages", instant(0), "x", NOON_MS + HOUR_MS)

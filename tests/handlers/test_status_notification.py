@@ -47,6 +47,19 @@ def test_all_that_was_said_is_kept(line):
     assert connector.received_at_ms == NOON_MS
 
 
+def test_where_a_charge_point_was_sent_for_a_file_is_not_kept(line):
+    grant_id, secret = "a" * 32, "b" * 32
+    line.call(
+        "StatusNotification",
+        {
+            **{"connectorId": 1, "errorCode": "NoError", "status": "Available"},
+            "vendorId": f"ftp://{grant_id}:{secret}@files.example/",
+        },
+    )
+
+    assert line.connector(1).vendor_id == f"ftp://{grant_id}:****@files.example/"
+
+
 def test_the_last_error_outlives_the_return_to_no_error(line):
     line.status("Faulted", errorCode="OverVoltage")
     line.status("Available", now_ms=NOON_MS + 1)

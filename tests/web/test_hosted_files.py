@@ -441,6 +441,17 @@ def test_the_name_in_the_path_comes_before_others_and_a_header_helps_out(files):
     assert files.stores.uploaded_files.get("b" * 32).file_name == "path.zip"
 
 
+@pytest.mark.parametrize("in_path", [True, False])
+def test_a_name_that_repeats_the_address_tells_no_secret(files, in_path):
+    token = token_of(UPLOAD, PEPPER)
+    if in_path:
+        files.put(name=f"files/{token}/")
+    else:
+        files.put(form(name=f"http://x/files/{token}"), name="", method="POST")
+
+    assert token[32:] not in files.uploaded.file_name
+
+
 def test_a_second_file_is_refused(files):
     files.put(b"first")
 
