@@ -56,6 +56,8 @@
   // Swapping ---------------------------------------------------------------------------------
 
   const TOKENS = new Set(["csrf_token", "once"]);
+  // What somebody may be typing into while all around it changes.
+  const TYPED = "input:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea";
 
   // Ages are words of this script, and form tokens new in every answer: neither is a difference.
   function content(part) {
@@ -74,7 +76,8 @@
   // transaction has ended the button that stops it must not become that of another.
   function identity(control) {
     const form = control.form ?? control.closest("form");
-    const fields = form ? Array.from(new FormData(form)).filter(([name]) => !TOKENS.has(name)) : [];
+    const fields = Array.from(form?.querySelectorAll("input[type=hidden]") ?? [])
+      .filter(({ name }) => !TOKENS.has(name)).map(({ name, value }) => [name, value]);
     return JSON.stringify([
       control.tagName, control.getAttribute("href"), control.getAttribute("name"),
       control.closest("[data-key]")?.dataset.key, form?.getAttribute("action"), fields,
@@ -101,9 +104,16 @@
       const same = find(fresh, "details[data-key]", "key", details.dataset.key);
       if (same) same.open = details.open;
     }
+    const typed = Array.from(part.querySelectorAll(TYPED))
+      .filter(({ value, defaultValue }) => value !== defaultValue)
+      .map((field) => [identity(field), field.value]);
     const nodes = Array.from(document.importNode(fresh, true).childNodes);
     const x = window.scrollX, y = window.scrollY;
     part.replaceChildren(...nodes);
+    for (const field of part.querySelectorAll(TYPED)) {
+      const same = typed.find(([is]) => is === identity(field));
+      if (same) field.value = same[1];
+    }
     if (refocus) {
       // What had the focus may be gone: then the keyboard goes on from its part, not from the top.
       part.tabIndex = -1;
