@@ -192,7 +192,7 @@ class _Round:
             count = stores.campaigns.get(campaign_id).target_count
             self._change(
                 (CampaignState.STARTING,),
-                f"started with {count} targets",
+                f"started with {count} charge point{'' if count == 1 else 's'}",
                 state=CampaignState.RUNNING,
                 started_at_ms=self.now_ms,
             )
@@ -205,7 +205,7 @@ class _Round:
         outcome = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         self._change(
             (CampaignState.RUNNING, CampaignState.PAUSED),
-            f"ended: {outcome or 'no targets'}",
+            f"ended: {outcome or 'no charge point'}",
             state=CampaignState.ENDED,
             ended_at_ms=self.now_ms,
         )

@@ -186,7 +186,7 @@ def test_a_campaign_asks_all_it_may_and_ends_when_each_has_an_outcome(fleet):
     assert fleet.stores.campaigns.due(fleet.now_ms * 2, 10) == []
     assert [entry.what for entry in fleet.stores.campaigns.trail(campaign_id, None, 9).items] == [
         "ended: 3 done",
-        "started with 3 targets",
+        "started with 3 charge points",
         "created",
     ]
 
@@ -607,7 +607,7 @@ def test_every_deed_of_an_operator_is_in_the_trail(fleet):
 
     assert [(entry.who, entry.what) for entry in reversed(trail)] == [
         (OLGA, "created"),
-        ("", "started with 2 targets"),
+        ("", "started with 2 charge points"),
         (OLGA, "paused"),
         (OLGA, "resumed"),
         (OLGA, "aborted"),

@@ -342,7 +342,9 @@ def test_targets_are_shown_by_state(browser, campaign):
 
     assert "it answered Rejected" in failed
     assert "it is not connected" not in failed
-    assert "None is unclear." in words(browser.get(f"{LIST}/{campaign}?state=unclear"))
+    assert "No charge point is in this state now." in words(
+        browser.get(f"{LIST}/{campaign}?state=unclear")
+    )
 
 
 def test_targets_are_paged(browser, desk, stores, monkeypatch):
@@ -363,8 +365,8 @@ def test_one_that_waits_for_its_start_says_when(browser, desk, stores):
 
     page = browser.get(f"{LIST}/{campaign}")
 
-    assert "starts 2030-01-01 00:00:00 UTC" in words(page)
-    assert "They are written down when it starts." in words(page)
+    assert "Starts 2030-01-01 00:00:00 UTC" in words(page)
+    assert "Which ones is settled when it starts." in words(page)
     assert "starts 2030-01-01" in words(browser.get(LIST))
 
 
@@ -418,7 +420,8 @@ def test_abort_wants_the_name_typed(browser, campaign, stores):
     refused = browser.post(f"{LIST}/{campaign}/abort", {"typed_name": "heartbeats"})
 
     assert refused.status_code == 422
-    assert "type Heartbeats, harbour to abort it" in refused.text
+    assert "This is not its name." in words(refused)
+    assert re.search(r'<details data-key="abort" open>', refused.text)
     assert stores.campaigns.get(campaign).state is CampaignState.RUNNING
 
     browser.post(f"{LIST}/{campaign}/abort", {"typed_name": " Heartbeats, harbour "})

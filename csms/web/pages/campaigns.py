@@ -158,8 +158,8 @@ def page(campaign_id: str) -> str:
     return _page(campaign_id)
 
 
-def _page(campaign_id: str, error: Exception | None = None) -> str:
-    """error: of an abort that was not taken."""
+def _page(campaign_id: str, *, is_name_wrong: bool = False) -> str:
+    """is_name_wrong: that was typed to abort it."""
     campaigns = parts().stores.campaigns
     campaign = campaigns.get(campaign_id)
     state = query.choice("state", TargetState)
@@ -178,7 +178,7 @@ def _page(campaign_id: str, error: Exception | None = None) -> str:
             "campaign_id": campaign_id,
             "_anchor": "targets",
         },
-        error=error,
+        is_name_wrong=is_name_wrong,
         **WORDS,
     )
 
@@ -209,8 +209,7 @@ def abort(campaign_id: str) -> AnyResponse | tuple[str, int]:
     """Its name must be typed: what waits is cancelled for good."""
     name = parts().stores.campaigns.get(campaign_id).name
     if request.form.get("typed_name", "").strip() != name:
-        error = FieldError("typed_name", f"type {name} to abort it")
-        return _page(campaign_id, error), HTTPStatus.UNPROCESSABLE_ENTITY
+        return _page(campaign_id, is_name_wrong=True), HTTPStatus.UNPROCESSABLE_ENTITY
     return _done(campaign_id, parts().campaigns.abort)
 
 
