@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import tracemalloc
 
 import pytest
@@ -477,7 +478,7 @@ def test_what_is_said_is_changed_on_the_page(browser, stores):
 
     assert browser.post(where, {"version": "2.1", "signature": "c2ln"}).status_code == 422
     refused = browser.post(where, {"vendor": "V" * 21})
-    assert "vendor: must have" in Document(refused.text).text
+    assert "Vendor must have" in Document(refused.text).text
     assert browser.post(where, {"version": "2.1"}).status_code == 303
 
     changed = stores.firmware_images.get(image.image_id)
@@ -497,7 +498,8 @@ def test_what_was_filled_in_stays_where_a_file_is_not_taken(browser, stores, sto
 
     assert refused.status_code == 422
     page = Document(refused.text)
-    assert "signing_certificate: is needed too" in page.text
+    assert "Signing certificate is needed too" in page.text
+    assert re.search(r'name="signing_certificate" aria-invalid="true"', refused.text)
     assert ("input", "2.0") in [(tag, more.get("value")) for tag, more in page.elements]
     assert is_empty(stores, storage)
 
@@ -506,7 +508,7 @@ def test_without_a_file_the_page_asks_for_one(browser, stores, storage):
     refused = add_by_page(browser, b"", "")
 
     assert refused.status_code == 422
-    assert "file: is required" in Document(refused.text).text
+    assert "File is required" in Document(refused.text).text
     assert is_empty(stores, storage)
 
 

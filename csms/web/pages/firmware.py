@@ -77,7 +77,7 @@ def describe(image_id: str) -> AnyResponse | tuple[str, int]:
         image = parts().firmware_library.describe(image_id, changes, clock.now_ms())
     except FieldError as error:
         return _page(image_id, values, error), HTTPStatus.UNPROCESSABLE_ENTITY
-    flash(f"What is said of {image.file_name} is changed.")
+    flash(f"The details of {image.file_name} are changed.")
     return _to_list()
 
 
