@@ -132,7 +132,7 @@ class JobLists:
         """By the instant at which it is forgotten, which is a fixed time after it failed."""
         key = one.failed_job_registry.key
         found: Any = self._connection.zrevrange(key, 0, FAILED_KEPT - 1, withscores=True)
-        return [(score, member.decode(), one) for member, score in found]
+        return [(score, member.decode("utf-8", "replace"), one) for member, score in found]
 
     def _find_failed(self, job_id: str) -> tuple[Job, Queue]:
         for one in self._queues():
@@ -170,9 +170,10 @@ def trim_failed(connection: "Redis") -> None:
 
 
 def _fetch(connection: "Redis", job_id: str) -> Job | None:
+    """None also for one that can't be read."""
     try:
         return jobs.SteadyJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
-    except NoSuchJobError:
+    except (NoSuchJobError, *jobs.UNREADABLE):
         return None
 
 

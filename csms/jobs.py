@@ -41,6 +41,9 @@ ADVANCE_CAMPAIGN: Final = "workers.campaigns.advance"
 # What a worker runs; a job that names anything else is refused.
 FUNCTIONS: Final = frozenset({SWEEP, DO_DUTY, EXPIRE_RESERVATION, ADVANCE_CAMPAIGN})
 
+# What RQ says of a job that somebody else than RQ has written.
+UNREADABLE: Final = (ValueError, TypeError, AssertionError)
+
 # A job that failed is tried again after so many seconds, as often as there are.
 RETRY_AFTER_S: Final = (5, 30)
 FAILURES_KEPT_S: Final = 7 * 86_400

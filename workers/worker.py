@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import ConnectionError as StoreConnectionError
-from rq import Worker
+from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -68,6 +68,16 @@ class CsmsWorker(Worker):
 
     url: str
     pace: Pace
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """One that can't even be read is dropped; RQ would end the worker for it."""
+        while True:
+            try:
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            except jobs.UNREADABLE as error:
+                log.error("job can't be read", reason=repr(error)[:200])
 
     def run_maintenance_tasks(self) -> None:
         """RQ gives it these every few seconds, and at its start."""

@@ -10,6 +10,7 @@ from csms.clock import now_ms
 from csms.errors import NotFound, StoreUnavailable
 from csms.job_lists import JobLists, trim_failed
 from csms.jobs import Wanted, ask
+from workers.worker import CsmsWorker, Pace
 
 
 @pytest.fixture
@@ -126,6 +127,33 @@ def test_what_is_no_json_is_listed_as_what_nobody_can_read(connection, lists):
     assert failed.failure == "rq.exceptions.DeserializationError"
     lists.delete("pickled")
     assert lists.failed(None, 10).items == []
+
+
+def test_what_can_not_be_read_at_all_is_not_listed(connection, lists, tmp_path):
+    fail(connection, tmp_path, "one", "two")
+    connection.hset(Job.key_for("two"), "created_at", "yesterday")
+    connection.zadd("rq:failed:default", {b"\xff": 9e9})
+
+    assert [job.job_id for job in lists.failed(None, 10).items] == ["one"]
+    with pytest.raises(NotFound):
+        lists.retry("two")
+
+
+@pytest.mark.parametrize("field", ["created_at", "timeout", "status"])
+def test_a_job_that_can_not_be_read_ends_no_worker(connection, store_url, field):
+    class Here(SimpleWorker, CsmsWorker):
+        """Without a process for each job."""
+
+    connection.rpush("rq:queue:timers", b"\xff", "odd")
+    connection.hset(Job.key_for("odd"), mapping={"data": "x", "origin": "timers", field: "odd"})
+    worker = Here(
+        [jobs.queue(jobs.TIMERS, connection)], connection=connection, serializer=JSONSerializer
+    )
+    worker.url, worker.pace = store_url, Pace()
+
+    job, _ = worker.dequeue_job_and_maintain_ttl(None)
+
+    assert job.id == "sweep"  # its own, behind them
 
 
 def test_a_worker_is_seen_while_it_says_that_it_lives(connection, lists):
