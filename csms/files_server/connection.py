@@ -198,6 +198,11 @@ class GrantConnection(FTPHandler):
         if self._closed and self._idler is not None and not self._idler.cancelled:
             self._idler.cancel()  # the thread would wait for it
 
+    def handle_auth_failed(self, msg: str, password: str) -> None:
+        super().handle_auth_failed(msg, password)
+        # pyftpdlib would look at what else has arrived without its pause, and without counting.
+        self.ac_in_buffer = b""
+
     def handle_timeout(self) -> None:
         super().handle_timeout()
         self.close()  # also where nobody reads the reply

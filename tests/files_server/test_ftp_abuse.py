@@ -104,6 +104,22 @@ def test_commands_behind_a_quit_are_nothing_to_stumble_over(site, serving, dial,
     assert not [record for record in caplog.records if record.exc_info]
 
 
+def test_many_passwords_at_once_are_one_guess(site, serving, dial, caplog):
+    caplog.set_level(logging.INFO)
+    guess = b"USER " + b"0" * 32 + b"\r\nPASS 1\r\n"
+    peer = dial()
+    peer.sendall(guess * 50 + login_of(site.download()))
+    peer.settimeout(0.3)
+    said = b""
+    with contextlib.suppress(TimeoutError):
+        while chunk := peer.recv(65_536):
+            said += chunk
+
+    assert said.count(b"530 ") == 1
+    assert b"230 " not in said
+    assert caplog.text.count("ftp login refused") == 1
+
+
 ARGUMENTS = (
     *(
         b"",
