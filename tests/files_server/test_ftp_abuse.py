@@ -104,8 +104,7 @@ def test_commands_behind_a_quit_are_nothing_to_stumble_over(site, serving, dial,
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_many_passwords_at_once_are_one_guess(site, serving, dial, caplog):
-    caplog.set_level(logging.INFO)
+def test_many_passwords_at_once_are_one_guess(site, serving, dial):
     guess = b"USER " + b"0" * 32 + b"\r\nPASS 1\r\n"
     peer = dial()
     peer.sendall(guess * 50 + login_of(site.download()))
@@ -117,7 +116,6 @@ def test_many_passwords_at_once_are_one_guess(site, serving, dial, caplog):
 
     assert said.count(b"530 ") == 1
     assert b"230 " not in said
-    assert caplog.text.count("ftp login refused") == 1
 
 
 ARGUMENTS = (
