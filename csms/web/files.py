@@ -6,11 +6,13 @@ the names they choose are text, never places.
 """
 
 import sys
+from collections import Counter
+from contextlib import ExitStack, closing
 from typing import BinaryIO, cast
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge, TooManyRequests
 from werkzeug.http import parse_options_header
 from werkzeug.routing import BaseConverter
 
@@ -35,6 +37,11 @@ _RANGE_SHOWN = 50
 _RULE = f"{FILES_PATH}/<anything:rest>"
 
 
+# With one address, in one process: parts of a file at once, and tries that hang.
+AT_ONCE_MAX = 8
+_TAKEN = "files.taken"
+
+
 class Anything(BaseConverter):
     """In a URL: slashes too, wherever they stand, and ends of lines."""
 
@@ -46,6 +53,7 @@ def register(app: Flask, csrf: CSRFProtect) -> None:
     app.url_map.converters["anything"] = Anything
     # A token that no browser sends by itself.
     csrf.exempt(blueprint)
+    app.extensions[_TAKEN] = Counter()
     app.register_blueprint(blueprint)
 
 
@@ -63,16 +71,16 @@ def fetch(rest: str) -> Response:
     grant = open_grant(_grant_id(rest), parts().stores, clock.now_ms())
     if grant.kind is not GrantKind.DOWNLOAD:
         raise MethodNotAllowed(_LEAVING)
-    be_patient()
-    try:
-        file = parts().storage.open(grant.storage_key)
-    except NotFound:  # the image was deleted meanwhile
-        raise FileGrantWithdrawn from None
-    try:
-        response = _response(file, grant)
-    except BaseException:
-        file.close()
-        raise
+    with ExitStack() as opened:
+        place = opened.enter_context(closing(_Place(grant.grant_id)))
+        be_patient()
+        try:
+            file = parts().storage.open(grant.storage_key)
+        except NotFound:  # the image was deleted meanwhile
+            raise FileGrantWithdrawn from None
+        opened.callback(file.close)
+        response = _response(_Body(file, place), grant)
+        opened.pop_all()  # with the body, from here on
     log.info(
         "file requested",
         charge_point_id=grant.charge_point_id,
@@ -84,9 +92,40 @@ def fetch(rest: str) -> Response:
     return response
 
 
-def _response(file: BinaryIO, grant: FileGrant) -> Response:
+class _Place:
+    """One request with an address; until it is closed others of that address have one place less.
+    Each takes a connection, a file, and maybe hours. Raises TooManyRequests."""
+
+    def __init__(self, grant_id: str) -> None:
+        self._taken: Counter[str] = current_app.extensions[_TAKEN]
+        self._grant_id = grant_id
+        self._is_left = False
+        if self._taken[grant_id] >= AT_ONCE_MAX:
+            raise TooManyRequests
+        self._taken[grant_id] += 1
+
+    def close(self) -> None:
+        if self._is_left:
+            return
+        self._is_left = True
+        self._taken[self._grant_id] -= 1
+        if not self._taken[self._grant_id]:
+            del self._taken[self._grant_id]
+
+
+class _Body(FileBody):
+    def __init__(self, file: BinaryIO, place: _Place) -> None:
+        super().__init__(file)
+        self._place = place
+
+    def close(self) -> None:
+        super().close()
+        self._place.close()
+
+
+def _response(body: _Body, grant: FileGrant) -> Response:
     response = Response(
-        FileBody(file),
+        body,
         mimetype="application/octet-stream",
         direct_passthrough=True,
     )
@@ -107,7 +146,10 @@ def leave(rest: str) -> tuple[Response, int]:
     is_form = request.mimetype == "multipart/form-data"
     # A form is a little larger than its file.
     announced_bytes = 0 if is_form else request.content_length or 0
-    with parts().uploads.begin(grant_id, clock.now_ms(), announced_bytes) as receiving:
+    with (
+        closing(_Place(grant_id)),
+        parts().uploads.begin(grant_id, clock.now_ms(), announced_bytes) as receiving,
+    ):
         be_patient()
         called = _take_form(receiving) if is_form else _take_body(receiving)
         receiving.finish(

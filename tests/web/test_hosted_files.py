@@ -14,6 +14,7 @@ from csms import clock
 from csms.domain.file_grant import FileGrant, GrantKind, GrantState, token_of
 from csms.errors import StoreUnavailable
 from csms.web import errors
+from csms.web.files import AT_ONCE_MAX
 
 IMAGE = bytes(range(256)) * 1_000
 SHA256 = hashlib.sha256(IMAGE).hexdigest()
@@ -29,6 +30,7 @@ class Files:
         self.stores = stores
         self.storage = around.parts.storage
         self.client = app.test_client()
+        app.extensions["files.taken"].clear()  # by answers of other tests, which nobody has read
         stores.charge_points.create(CP001)
         self.storage.keep(IMAGE_KEY, IMAGE)
         self.grant(
@@ -289,6 +291,20 @@ def test_no_answer_and_no_log_names_the_token(files, monkeypatch):
     assert all(secret not in str(one) for one in logs)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-"}, {"If-None-Match": "*"}])
+def test_with_one_address_so_much_at_once_is_fetched(files, headers):
+    begun = [files.client.get(url(DOWNLOAD), headers=headers) for _ in range(AT_ONCE_MAX + 1)]
+    statuses = [answer.status_code for answer in begun]
+    assert is_plain(begun[-1], 429)
+    assert 429 not in statuses[:-1]
+
+    for answer in begun[:1] * 2:
+        answer.close()
+
+    assert files.client.get(url(DOWNLOAD), headers=headers).status_code == statuses[0]
+    assert files.client.get(url(DOWNLOAD), headers=headers).status_code == 429
+
+
 # -- leaving
 
 
@@ -497,6 +513,23 @@ def test_a_file_over_its_quota_leaves_nothing(files, chunked):
     assert is_refused(answer, 413)
     assert str(MAX_BYTES) in answer.text
     assert files.nothing_came_in
+    assert files.put().status_code == 201
+
+
+def test_with_one_address_so_much_at_once_is_left(files):
+    statuses = []
+
+    class WithAnother:
+        """A body: before its end another is begun."""
+
+        def read(self, _=-1):
+            if 429 not in statuses:
+                statuses.append(files.stream(WithAnother()).status_code)
+            return b""
+
+    assert files.stream(WithAnother()).status_code == 400
+
+    assert statuses == [429, *[400] * (AT_ONCE_MAX - 1)]
     assert files.put().status_code == 201
 
 
