@@ -262,10 +262,10 @@ class _Round:
             )
             return True
         if self._canaries_are_through():
-            paused = {"state": CampaignState.PAUSED, "reason": "the canaries are through"}
+            paused = {"state": CampaignState.PAUSED, "reason": "all canaries have an outcome"}
             self._change(
                 (CampaignState.RUNNING,),
-                "the canaries are through",
+                "all canaries have an outcome",
                 canaries_passed=True,
                 **(paused if rules.canary_pauses else {}),
             )

@@ -432,7 +432,7 @@ def test_a_campaign_may_wait_for_a_word_after_its_canaries(fleet):
     campaign_id = fleet.reset(canary_percent=25, canary_pauses=True)
     fleet.done(campaign_id, *fleet.hear())
     found = fleet.advance(campaign_id, LOOK_MS)
-    assert (found.state, found.reason) == (CampaignState.PAUSED, "the canaries are through")
+    assert (found.state, found.reason) == (CampaignState.PAUSED, "all canaries have an outcome")
     assert fleet.stores.campaigns.due(fleet.now_ms * 2, 10) == []
 
     fleet.desk.resume(campaign_id, OLGA, fleet.now_ms)
