@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import logging
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +65,7 @@ _BODY_RATE_BYTES = 1_048_576
 # One that sends a body in chunks of a byte has the processor busy for some ms with so much.
 _TURN_BYTES = 16_384
 _ACCEPT_PAUSE_S = 0.5
+_LENGTH = re.compile(r"[0-9]{1,18}")
 # How much of a request is read on after an answer that ends the connection.
 _LINGER_BYTES = 1_048_576
 _LINGER_S = 2.0
@@ -322,6 +324,7 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
     websocket: WebSocket
     _place: str | None = None
     _is_patient = False
+    _is_told_twice = False
     _serve: Callable[[WebSocket], None]
 
     def __init__(self, sock: Any, address: Any, server: HTTPServer) -> None:
@@ -368,11 +371,15 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
             pass  # it is closed already
 
     def MessageClass(self, stream: Any, *args: Any) -> Any:  # pywsgi's name
-        return super().MessageClass(_Head(stream), *args)
+        headers = super().MessageClass(_Head(stream), *args)
+        self._is_told_twice = _is_length_told_twice(headers)
+        return headers
 
     def read_request(self, raw_requestline: str) -> Any:
         read = super().read_request(raw_requestline)
         self._head_deadline.close()
+        if self._is_told_twice:
+            self.close_connection = True  # whatever a proxy takes for the end of the body
         return read
 
     def get_environ(self) -> dict[str, Any]:
@@ -609,6 +616,18 @@ class _Handler(WebSocketHandler):  # type: ignore[misc]  # the package has no ty
         for name in ("headers", "response_headers", "websocket", "_serve", "socket"):
             self.__dict__.pop(name, None)
         self.socket = None  # it is the WebSocket's now
+
+
+def _is_length_told_twice(headers: Any) -> bool:
+    """As length and as chunks. Where a proxy might find another end of the body than we do, what it
+    passes on as a body would be a request here: raises _InvalidClientRequest (RFC 9112, 6.3)."""
+    lengths: list[str] = headers.get_all("Content-Length") or []
+    codings: list[str] = headers.get_all("Transfer-Encoding") or []
+    if any(not _LENGTH.fullmatch(length) for length in lengths) or len(set(lengths)) > 1:
+        raise _InvalidClientRequest("odd Content-Length")
+    if codings and [coding.lower() for coding in codings] != ["chunked"]:
+        raise _InvalidClientRequest("odd Transfer-Encoding")
+    return bool(lengths and codings)
 
 
 def _address_of(address: Any) -> str:

@@ -513,6 +513,12 @@ def test_endless_headers_are_refused(start, peer, quiet):
         b"GET / JUNK\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\nx",
+        b"GET / HTTP/1.1\r\nContent-Length: 1_0\r\n\r\n0123456789",
+        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy",
+        b"GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
     ],
@@ -524,6 +530,17 @@ def test_junk_is_a_400_and_no_error_of_ours(start, peer, quiet, junk):
 
     assert charge_point.read_answer()[0] == 400
     assert charge_point.ends()
+    quiet()
+
+
+def test_nothing_behind_a_body_whose_length_is_told_twice_is_a_request(start, peer, quiet):
+    client = peer(start())
+
+    client.send(b"POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b"1\r\nx\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")
+
+    assert client.read_answer()[::2] == (200, b"hello x")
+    assert client.socket.recv(1) == b""
     quiet()
 
 
