@@ -343,6 +343,18 @@ def test_the_files_of_a_deleted_charge_point_are_swept(around):
     assert around.left_nothing
 
 
+def test_what_arrives_while_its_charge_point_is_deleted_leaves_nothing(around):
+    receiving = around.desk.begin(GRANT_ID, NOON_MS)
+    receiving.write(b"late")
+    around.stores.charge_points.delete("CP001")
+
+    with pytest.raises(FileGrantUnknown):
+        receiving.finish("log.txt", "http", "", LATER_MS)
+
+    assert around.left_nothing
+    assert around.stores.uploaded_files.page(None, 10).items == []
+
+
 def test_half_written_files_are_looked_for_once_an_hour(around):
     for _ in range(3):
         stored_files.sweep_unfinished(around.sequel(NOON_MS))
