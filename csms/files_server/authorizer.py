@@ -25,10 +25,12 @@ class GrantAuthorizer:
         assert self._grant is not None, "nobody has logged in"  # noqa: S101  # our own mistake
         return self._grant
 
-    def validate_authentication(self, username: str, password: str, _: Any) -> None:
+    def validate_authentication(self, username: str, password: str, connection: Any) -> None:
         """Raises AuthenticationFailed, which is answered with 530, or Refused with another."""
         try:
             self._grant = self._exchange.admit(username, password)
+            if not connection.server.has_place_for(username):
+                raise Refused("421", "Too many connections with this user; try again later.")
         except Refused as refusal:
             if refusal.code != "530":
                 raise

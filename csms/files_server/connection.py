@@ -115,6 +115,9 @@ class GrantConnection(FTPHandler):
             or self._out_dtp_queue is not None
         )
 
+    def is_logged_in_as(self, grant_id: str) -> bool:
+        return not self._closed and self.authenticated and self.username == grant_id
+
     @property
     def _has_a_data_connection(self) -> bool:
         """Or one that is being made."""
@@ -218,7 +221,7 @@ class GrantConnection(FTPHandler):
     # --- the log
 
     def on_connect(self) -> None:
-        self.server.connections.add(self)
+        self.server.enter(self)
         log.debug("ftp connection", remote_address=self.remote_ip)
 
     def on_login(self, username: str) -> None:

@@ -21,6 +21,8 @@ log = get_logger(__name__)
 MAX_CONNECTIONS = 200
 # Many charge points may share the address of one site's router.
 MAX_CONNECTIONS_PER_ADDRESS = 50
+# A charge point that tries again may have one or two that hang.
+MAX_CONNECTIONS_PER_GRANT = 8
 REFUSAL_PAUSE_S = 3.0
 # For the first byte of who speaks TLS at once, over a slow link.
 GREETING_PAUSE_S = 2.0
@@ -58,6 +60,7 @@ class FilesServer(ThreadedFTPServer):
         self.greeting_pause_s = greeting_pause_s
         self.is_draining = False
         self.connections: WeakSet[GrantConnection] = WeakSet()
+        self._connecting = threading.Lock()
         # pyftpdlib shares these among all servers of a process: one that ends would end the others.
         self._exit = threading.Event()
         self._lock = threading.Lock()
@@ -87,6 +90,16 @@ class FilesServer(ThreadedFTPServer):
         """No connection could be accepted; pyftpdlib would close the port."""
         log.exception("ftp connection not taken")
         time.sleep(POLL_S)  # whatever is wrong, the connection still waits to be accepted
+
+    def enter(self, connection: GrantConnection) -> None:
+        with self._connecting:
+            self.connections.add(connection)
+
+    def has_place_for(self, grant_id: str) -> bool:
+        """Each that has logged in may take one of the passive ports, and a file."""
+        with self._connecting:
+            present = [one for one in self.connections if one.is_logged_in_as(grant_id)]
+        return len(present) < MAX_CONNECTIONS_PER_GRANT
 
     def _is_transferring(self) -> bool:
         return any(connection.is_transferring for connection in list(self.connections))

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from cast import PEPPER
-from ftp_site import FIRMWARE, store
+from ftp_site import FIRMWARE, fetch, store, until
 
 from csms.clock import now_ms
 from csms.domain.file_grant import secret_of
@@ -104,6 +104,20 @@ def test_one_address_may_have_so_many_connections(site, serving):
 
     with pytest.raises(ftplib.error_temp, match="421 Too many connections from the same"):
         site.connect()
+
+
+def test_one_grant_may_have_so_many_connections(site, serving, monkeypatch):
+    monkeypatch.setattr("csms.files_server.server.MAX_CONNECTIONS_PER_GRANT", 2)
+    grant = site.download()
+    first, _ = site.login(grant), site.login(grant)
+    with pytest.raises(ftplib.error_temp, match="421 Too many connections with this user"):
+        site.login(grant)
+
+    site.login(site.download())  # another's does not matter
+    first.quit()
+    until(lambda: serving.server.has_place_for(grant.grant_id))
+
+    assert fetch(site.login(grant)) == FIRMWARE
 
 
 def test_nobody_stays_for_long_without_a_login(site, serving, monkeypatch):
