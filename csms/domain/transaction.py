@@ -75,14 +75,10 @@ class RunningTransaction:
         return sampled_at_ms >= self.started_at_ms - BEFORE_START_MS
 
     def energy_at(self, register_wh: int, at_ms: int) -> int | None:
-        """Its energy by a register; None where the register says nothing new or nothing sound.
-
-        A register below its own start counts from 0 in every session: what was reckoned stays.
-        """
-        if at_ms < self.metered_at_ms or not 0 <= self.meter_start_wh <= REGISTER_MAX_WH:
+        """Its energy by a register; None where the register says nothing new or nothing sound."""
+        if at_ms < self.metered_at_ms:
             return None
-        energy_wh = register_wh - self.meter_start_wh
-        return energy_wh if energy_wh >= 0 else self.energy_wh or 0
+        return energy_by(self.meter_start_wh, register_wh, self.energy_wh or 0)
 
 
 @dataclass(slots=True)
@@ -104,6 +100,26 @@ class Metering:
             if running.transaction_id == transaction_id:
                 return running
         return None
+
+
+def energy_by(meter_start_wh: int, register_wh: int, reckoned_wh: int) -> int | None:
+    """The energy of a transaction by a register, after reckoned_wh by those before; None where its
+    own start is not sound.
+
+    A register below its start counts from 0 in every session, and one beyond life is broken: what
+    was reckoned stays.
+
+    Of a transaction that runs, the owner of the socket has the figures and reckons here. A stop,
+    and late values of a transaction that was superseded, find them in the record only, and to
+    fetch them first would be a second trip for their frames: STOP in state/transactions.py and
+    METER_CLOSED in state/meter_values.py go by state/energy.py, this rule in Lua. A test holds
+    the two together (tests/state/test_energy.py).
+    """
+    if not 0 <= meter_start_wh <= REGISTER_MAX_WH:
+        return None
+    if not meter_start_wh <= register_wh <= REGISTER_MAX_WH:
+        return reckoned_wh
+    return register_wh - meter_start_wh
 
 
 def start_fingerprint(

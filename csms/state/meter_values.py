@@ -16,6 +16,7 @@ from csms.domain.metering import MeterValue, Reading
 from csms.domain.transaction import Metering, RunningTransaction
 from csms.domain.values import frame_value
 from csms.state import keys
+from csms.state.energy import ENERGY_BY
 from csms.state.fence import check, write_fenced
 from csms.state.link import Argument, Command, Link, Script
 from csms.state.pages import pairs, scored
@@ -26,7 +27,8 @@ _RUNNING = ("meter_start_wh", "started_at_ms", "energy_wh", "metered_at_ms")
 
 METER_CLOSED = Script(
     "meter-values-of-closed",
-    """
+    ENERGY_BY
+    + """
     -- KEYS: 1 live, 2 transaction, 3 its values, 4 loose values
     -- ARGV: 1 epoch, 2 loose values kept, 3 energy register or '', 4 instant of the register,
     --       5.. score and member pairs
@@ -39,17 +41,18 @@ METER_CLOSED = Script(
       redis.call('ZREMRANGEBYRANK', kept, 0, -1 - tonumber(ARGV[2]))
       return {'UNKNOWN', '0'}
     end
-    local grown = 0
-    local start = tonumber(was[2])
+    local energy
+    local before = tonumber(was[3]) or 0
     -- A stop has said how much it was; one that was superseded has only its values to tell.
-    if ARGV[3] ~= '' and was[1] == 'superseded' and start >= 0 and start <= 1e12
-      and tonumber(ARGV[4]) >= (tonumber(was[4]) or 0) and tonumber(ARGV[3]) >= start then
-      local energy = tonumber(ARGV[3]) - start
-      grown = energy - (tonumber(was[3]) or 0)
+    if ARGV[3] ~= '' and was[1] == 'superseded'
+      and tonumber(ARGV[4]) >= (tonumber(was[4]) or 0) then
+      energy = energy_by(tonumber(was[2]), tonumber(ARGV[3]), before)
+    end
+    if energy then
       redis.call('HSET', KEYS[2], 'energy_wh', string.format('%.0f', energy),
         'metered_at_ms', ARGV[4])
     end
-    return {was[1], string.format('%.0f', grown)}
+    return {was[1], string.format('%.0f', (energy or before) - before)}
     """,
 )
 

@@ -20,6 +20,7 @@ from csms.domain.transaction import (
 )
 from csms.errors import NotFound, StoreRefused
 from csms.state import keys
+from csms.state.energy import ENERGY_BY
 from csms.state.fence import check
 from csms.state.id_tags import deactivate_command
 from csms.state.link import Argument, Command, Link, Reply, Script
@@ -68,7 +69,8 @@ START = Script(
 
 STOP = Script(
     "stop-transaction",
-    """
+    ENERGY_BY
+    + """
     -- KEYS: 1 live, 2 open, 3 orphans
     -- ARGV: 1 epoch, 2 stated id or '', 3 key prefix of transactions, 4 key prefix of meter values,
     --       5 stopped at, 6 meter stop or '', 7 received at, 8 timestamp as sent, 9 reason,
@@ -93,18 +95,14 @@ STOP = Script(
       redis.call('ZADD', ARGV[4] .. id, ARGV[i], ARGV[i + 1])
     end
     if was[1] == 'stopped' then return {'KNOWN', id, was[2], was[4]} end
-    local start = tonumber(was[3])
     local before = tonumber(was[5]) or 0
-    local energy = before
-    if ARGV[6] ~= '' then
-      local stop = tonumber(ARGV[6])
-      energy = math.max(0, stop - start)
-      if stop < start or stop > 1e12 or start < 0 then
-        if start >= 0 and start <= 1e12 then flags = flags .. 'meter ran backwards\\n' end
-        energy = math.min(before, 1e12)
-      end
-    else
+    local energy, ran_backwards = before, false
+    if ARGV[6] == '' then
       flags = flags .. 'meter stop missing\\n'
+    else
+      energy, ran_backwards = energy_by(tonumber(was[3]), tonumber(ARGV[6]), before)
+      energy = energy or before
+      if ran_backwards then flags = flags .. 'meter ran backwards\\n' end
     end
     local energy_text = string.format('%.0f', energy)
     redis.call('HSET', key, 'state', 'stopped', 'stopped_at_ms', ARGV[5], 'meter_stop_wh', ARGV[6],

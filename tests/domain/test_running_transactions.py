@@ -31,6 +31,7 @@ def test_a_sample_a_little_older_than_the_start_is_its_own(before_ms, owned):
         ({"meter_start_wh": REGISTER_MAX_WH + 1}, 3_500, NOON_MS, None),
         ({}, 500, NOON_MS, 0),
         ({"energy_wh": 2_000}, 500, NOON_MS, 2_000),
+        ({"energy_wh": 2_000}, REGISTER_MAX_WH + 1, NOON_MS, 2_000),
     ],
 )
 def test_its_energy_is_what_the_register_has_grown_by(fields, register_wh, at_ms, energy_wh):
