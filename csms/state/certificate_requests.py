@@ -14,7 +14,7 @@ from csms.errors import NotFound
 from csms.state import keys
 from csms.state.fence import check
 from csms.state.link import Argument, Command, Link, Script
-from csms.state.pages import Page, newest_first, pairs, scored
+from csms.state.pages import Page, newest_first, owned_records, pairs, scored
 
 KEPT_PER_CHARGE_POINT = 50
 KEPT_IN_ALL = 10_000
@@ -309,18 +309,14 @@ class CertificateRequests:
         """Newest first. Raises FieldError for a foreign cursor."""
 
         def load(request_ids: Sequence[str]) -> Sequence[KeptRequest | None]:
-            if not request_ids:
-                return []
-            owners = self._link.call("HMGET", keys.CERTIFICATE_REQUEST_OWNERS, *request_ids)
-            replies = self._link.batch(
-                *[
-                    ("HGETALL", keys.certificate_request(owner or "", request_id))
-                    for owner, request_id in zip(owners, request_ids, strict=True)
-                ]
-            )
             found = [
-                _kept(request_id, owner or "", pairs(reply)) if reply else None
-                for owner, request_id, reply in zip(owners, request_ids, replies, strict=True)
+                _kept(request_id, owner, fields) if fields else None
+                for owner, request_id, fields in owned_records(
+                    self._link,
+                    keys.CERTIFICATE_REQUEST_OWNERS,
+                    request_ids,
+                    keys.certificate_request,
+                )
             ]
             return [kept if kept and state in (None, kept.state) else None for kept in found]
 

@@ -9,7 +9,7 @@ from csms.domain.security_event import own_event
 from csms.errors import NotFound
 from csms.state import keys
 from csms.state.link import Command, Link, Script
-from csms.state.pages import pairs
+from csms.state.pages import pairs, records
 from csms.state.security_events import SecurityEvents
 
 # So many that none is forgotten while it is valid: of one that is not known only its names would be
@@ -186,15 +186,11 @@ class Certificates:
     def of(self, charge_point_id: str) -> list[KeptCertificate]:
         """Newest first."""
         fingerprints = self._link.call("ZREVRANGE", keys.certificates_of(charge_point_id), 0, -1)
-        if not fingerprints:
-            return []
-        replies = self._link.batch(
-            *[("HGETALL", keys.certificate(charge_point_id, one)) for one in fingerprints]
-        )
+        names = [keys.certificate(charge_point_id, one) for one in fingerprints]
         return [
-            _kept(fingerprint, pairs(reply))
-            for fingerprint, reply in zip(fingerprints, replies, strict=True)
-            if reply
+            _kept(fingerprint, fields)
+            for fingerprint, fields in zip(fingerprints, records(self._link, names), strict=True)
+            if fields
         ]
 
     def ending_before(self, before_ms: int, limit: int) -> list[tuple[str, KeptCertificate]]:

@@ -22,7 +22,7 @@ from csms.state import (
 )
 from csms.state.fence import write_fenced
 from csms.state.link import Argument, Command, Link, Script
-from csms.state.pages import Page, pairs
+from csms.state.pages import Page, pairs, records
 from csms.state.records import UPDATE
 from csms.state.transfers import keys_of as keys_of_transfers
 
@@ -258,18 +258,11 @@ class ChargePoints:
 
     def find_many(self, charge_point_ids: Sequence[str]) -> list[ChargePoint]:
         """Those of the ids that exist, in the order given."""
-        if not charge_point_ids:
-            return []
-        replies = self._link.batch(
-            *[
-                ("HGETALL", keys.charge_point(charge_point_id))
-                for charge_point_id in charge_point_ids
-            ]
-        )
+        found = records(self._link, [keys.charge_point(one) for one in charge_point_ids])
         return [
-            _charge_point(charge_point_id, pairs(reply))
-            for charge_point_id, reply in zip(charge_point_ids, replies, strict=True)
-            if reply
+            _charge_point(charge_point_id, fields)
+            for charge_point_id, fields in zip(charge_point_ids, found, strict=True)
+            if fields
         ]
 
     def count(self) -> int:
@@ -320,10 +313,8 @@ class ChargePoints:
         return read_connectors(reply)
 
     def connectors_of_many(self, charge_point_ids: Sequence[str]) -> list[list[Connector]]:
-        if not charge_point_ids:
-            return []
-        replies = self._link.batch(*[("HGETALL", keys.connectors(c)) for c in charge_point_ids])
-        return [read_connectors(reply) for reply in replies]
+        found = records(self._link, [keys.connectors(one) for one in charge_point_ids])
+        return [read_connectors(fields) for fields in found]
 
 
 def is_counted(connector_id: int, status: ChargePointStatus) -> bool:
@@ -339,7 +330,7 @@ def index_command(
     return (verb, keys.connectors_in(status), f"{charge_point_id}/{connector_id}")
 
 
-def read_connectors(reply: Sequence[str]) -> list[Connector]:
+def read_connectors(reply: Sequence[str] | Mapping[str, str]) -> list[Connector]:
     """Connectors from the reply to HGETALL of keys.connectors, by number."""
     return sorted(
         (_connector(orjson.loads(text)) for text in pairs(reply).values()),

@@ -9,7 +9,7 @@ from csms.domain.charging_template import ChargingTemplate
 from csms.errors import AlreadyExists, NotFound
 from csms.state import keys
 from csms.state.link import Argument, Link, Reply
-from csms.state.pages import Page, pairs
+from csms.state.pages import Page, pairs, records
 from csms.state.records import CREATE, UPDATE
 
 
@@ -57,13 +57,8 @@ class ChargingProfileTemplates:
         names: Sequence[str] = self._link.call(
             "ZRANGEBYLEX", keys.CHARGING_PROFILE_TEMPLATES, lowest, "+", "LIMIT", 0, limit + 1
         )
-        shown = names[:limit]
-        replies = (
-            self._link.batch(*[("HGETALL", keys.charging_profile_template(n)) for n in shown])
-            if shown
-            else []
-        )
-        templates = [template for template in map(_template, replies) if template is not None]
+        found = records(self._link, [keys.charging_profile_template(n) for n in names[:limit]])
+        templates = [template for template in map(_template, found) if template is not None]
         return Page(templates, names[limit - 1] if len(names) > limit else None)
 
 

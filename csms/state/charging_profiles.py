@@ -15,7 +15,7 @@ from csms.domain.composite_answer import CompositeAnswer
 from csms.domain.connector import CONNECTOR_MAX
 from csms.state import keys
 from csms.state.link import Argument, Link, Script
-from csms.state.pages import Page, newest_first, pairs
+from csms.state.pages import Page, newest_first, records
 
 # What a charge point may have open at once is bounded by domain rules (commands/charging_profiles);
 # of what is over, the newest stay.
@@ -157,14 +157,12 @@ class ChargingProfiles:
     def _load(
         self, charge_point_id: str, command_ids: Sequence[str]
     ) -> Sequence[ProfileRecord | None]:
-        if not command_ids:
-            return []
-        replies = self._link.batch(
-            *[("HGETALL", keys.charging_profile(charge_point_id, c)) for c in command_ids]
+        found = records(
+            self._link, [keys.charging_profile(charge_point_id, one) for one in command_ids]
         )
         return [
-            _record(command_id, pairs(reply)) if reply else None
-            for command_id, reply in zip(command_ids, replies, strict=True)
+            _record(command_id, fields) if fields else None
+            for command_id, fields in zip(command_ids, found, strict=True)
         ]
 
     def new_id(

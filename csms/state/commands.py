@@ -21,7 +21,7 @@ from csms.errors import IdempotencyConflict, NotFound, StoreUnavailable
 from csms.state import keys
 from csms.state.fence import check
 from csms.state.link import Argument, Link, Script
-from csms.state.pages import Page, newest_first, pairs, scored
+from csms.state.pages import Page, newest_first, owned_records, pairs, records, scored
 from csms.state.records import UPDATE
 
 KEPT_PER_CHARGE_POINT = 500
@@ -397,22 +397,21 @@ class Commands:
         """Newest first."""
 
         def load(command_ids: Sequence[str]) -> Sequence[Command | None]:
-            if not command_ids:
-                return []
-            if charge_point_id is not None:
-                owners: Sequence[str | None] = [charge_point_id] * len(command_ids)
-            else:
-                owners = self._link.call("HMGET", keys.COMMAND_OWNERS, *command_ids)
-            replies = self._link.batch(
-                *[
-                    ("HGETALL", keys.command(owner or "", command_id))
-                    for owner, command_id in zip(owners, command_ids, strict=True)
+            if charge_point_id is None:
+                found = [
+                    _command(owner, command_id, fields)
+                    for owner, command_id, fields in owned_records(
+                        self._link, keys.COMMAND_OWNERS, command_ids, keys.command
+                    )
                 ]
-            )
-            found = [
-                _command(owner or "", command_id, pairs(reply))
-                for owner, command_id, reply in zip(owners, command_ids, replies, strict=True)
-            ]
+            else:
+                names = [keys.command(charge_point_id, one) for one in command_ids]
+                found = [
+                    _command(charge_point_id, command_id, fields)
+                    for command_id, fields in zip(
+                        command_ids, records(self._link, names), strict=True
+                    )
+                ]
             return [c if c and (state is None or c.state is state) else None for c in found]
 
         key = keys.COMMANDS if charge_point_id is None else keys.commands_of(charge_point_id)

@@ -6,7 +6,7 @@ from csms.domain.file_grant import FileGrant, GrantKind, GrantState
 from csms.state import keys
 from csms.state.commands import BARRED_S
 from csms.state.link import Argument, Link, Script
-from csms.state.pages import pairs
+from csms.state.pages import records
 
 # After its expiry: whoever comes late is told so, instead of that there never was a grant.
 KEPT_S = 7 * 86_400
@@ -66,14 +66,10 @@ class FileGrants:
 
     def find_all(self, grant_ids: Sequence[str]) -> dict[str, FileGrant]:
         """Those of the ids that there are."""
-        if not grant_ids:
-            return {}
-        replies = self._link.batch(
-            *[("HGETALL", keys.file_grant(grant_id)) for grant_id in grant_ids]
-        )
+        found = records(self._link, [keys.file_grant(grant_id) for grant_id in grant_ids])
         return {
             grant_id: _grant(grant_id, fields)
-            for grant_id, fields in zip(grant_ids, map(pairs, replies), strict=True)
+            for grant_id, fields in zip(grant_ids, found, strict=True)
             if "kind" in fields
         }
 

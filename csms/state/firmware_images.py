@@ -13,7 +13,7 @@ from csms.domain.hosted_file import FirmwareImage
 from csms.errors import FirmwareLibraryFull, NotFound
 from csms.state import keys
 from csms.state.link import Argument, Link, Script
-from csms.state.pages import Page, newest_first, pairs
+from csms.state.pages import Page, newest_first, records
 from csms.state.records import UPDATE
 from csms.state.unclaimed_files import AT_ONCE_MS
 
@@ -97,12 +97,8 @@ class FirmwareImages:
         return int(self._link.call("GET", keys.FIRMWARE_BYTES) or 0)
 
     def _load(self, image_ids: Sequence[str]) -> list[FirmwareImage | None]:
-        if not image_ids:
-            return []
-        replies = self._link.batch(
-            *[("HGETALL", keys.firmware_image(image_id)) for image_id in image_ids]
-        )
-        return [_image(pairs(reply)) if reply else None for reply in replies]
+        found = records(self._link, [keys.firmware_image(image_id) for image_id in image_ids])
+        return [_image(fields) if fields else None for fields in found]
 
 
 def _keys(image_id: str) -> list[str]:

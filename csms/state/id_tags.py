@@ -8,7 +8,7 @@ from csms.domain.local_list import ALL, GROUP_PREFIX
 from csms.errors import AlreadyExists, NotFound
 from csms.state import keys
 from csms.state.link import Argument, Command, Link, Reply, Script
-from csms.state.pages import Page, pairs
+from csms.state.pages import Page, pairs, records
 from csms.state.records import CREATE
 
 # How many tags one trip reads, so that others get their turn in between.
@@ -191,13 +191,8 @@ class IdTags:
         members: Sequence[str] = self._link.call(
             "ZRANGEBYLEX", index_of(source), lowest, highest, "LIMIT", 0, limit + 1
         )
-        shown = members[:limit]
-        replies = (
-            self._link.batch(*[("HGETALL", keys.id_tag(member)) for member in shown])
-            if shown
-            else []
-        )
-        tags = [tag for tag in map(read_tag, replies) if tag is not None and _is_of(tag, source)]
+        found = records(self._link, [keys.id_tag(member) for member in members[:limit]])
+        tags = [tag for tag in map(read_tag, found) if tag is not None and _is_of(tag, source)]
         return Page(tags, members[limit - 1] if len(members) > limit else None)
 
     def of_source(self, source: str, limit: int) -> list[IdTag]:

@@ -19,7 +19,7 @@ from csms.state import keys
 from csms.state.energy import ENERGY_BY
 from csms.state.fence import check, write_fenced
 from csms.state.link import Argument, Command, Link, Script
-from csms.state.pages import pairs, scored
+from csms.state.pages import pairs, records, scored
 from csms.state.transaction_members import member_of, owner_and_id
 
 LOOSE_KEPT = 1_000
@@ -200,12 +200,10 @@ class MeterValues:
 
     def readings_of_many(self, charge_point_ids: Sequence[str]) -> list[dict[int, Reading]]:
         """readings_of, for each of them, in one trip."""
-        if not charge_point_ids:
-            return []
-        replies = self._link.batch(*[("HGETALL", keys.readings(c)) for c in charge_point_ids])
+        found = records(self._link, [keys.readings(c) for c in charge_point_ids])
         return [
-            {int(c): Reading(**orjson.loads(text)) for c, text in pairs(reply).items()}
-            for reply in replies
+            {int(c): Reading(**orjson.loads(text)) for c, text in fields.items()}
+            for fields in found
         ]
 
     def of(self, charge_point_id: str, transaction_id: int) -> list[dict[str, Any]]:

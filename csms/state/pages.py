@@ -39,6 +39,27 @@ def scored(reply: Sequence[str] | Sequence[Sequence[str]]) -> list[tuple[str, fl
     ]
 
 
+def records(link: Link, names: Sequence[str]) -> list[dict[str, str]]:
+    """The hashes under these keys, in one trip; empty for those that are not there."""
+    if not names:
+        return []
+    return [pairs(reply) for reply in link.batch(*[("HGETALL", name) for name in names])]
+
+
+def owned_records(
+    link: Link, owners_key: str, ids: Sequence[str], name_of: Callable[[str, str], str]
+) -> list[tuple[str, str, dict[str, str]]]:
+    """Records of any charge points by their ids alone: (charge point id, id, fields) of each.
+
+    owners_key: the hash that knows whose each is. name_of: the key of a charge point's record.
+    """
+    if not ids:
+        return []
+    owners = [owner or "" for owner in link.call("HMGET", owners_key, *ids)]
+    found = records(link, [name_of(owner, one) for owner, one in zip(owners, ids, strict=True)])
+    return list(zip(owners, ids, found, strict=True))
+
+
 def newest_first(
     link: Link,
     key: str,

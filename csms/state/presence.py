@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from csms.state import keys
 from csms.state.link import Link, Reply, Script
-from csms.state.pages import pairs
+from csms.state.pages import pairs, records
 
 LEASE_MS = 15_000
 RENEW_S = 5.0
@@ -182,10 +182,8 @@ class Presences:
         return _presence(charge_point_id, self._link.call("HGETALL", keys.live(charge_point_id)))
 
     def find_many(self, charge_point_ids: Sequence[str]) -> list[Presence]:
-        if not charge_point_ids:
-            return []
-        replies = self._link.batch(*[("HGETALL", keys.live(c)) for c in charge_point_ids])
-        return [_presence(c, r) for c, r in zip(charge_point_ids, replies, strict=True)]
+        found = records(self._link, [keys.live(one) for one in charge_point_ids])
+        return [_presence(c, fields) for c, fields in zip(charge_point_ids, found, strict=True)]
 
     def owner(self, charge_point_id: str) -> str:
         """The living process that holds its socket, or "" for none."""

@@ -1,12 +1,13 @@
 """Connections that were refused: who, why, from where, how often; counted, not listed each."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from csms.errors import FieldError
 from csms.state import keys
 from csms.state.link import Link, Script
-from csms.state.pages import Page, newest_first, pairs
+from csms.state.pages import Page, newest_first, records
 
 KEPT = 10_000
 KEPT_S = 30 * 86_400
@@ -59,18 +60,14 @@ class Refusals:
         if limit < 1:
             raise FieldError("limit", "must be at least 1")
 
-        def load(digests: list[str]) -> list[RefusedConnection | None]:
-            if not digests:
-                return []
-            replies = self._link.batch(*[("HGETALL", keys.refusal(d)) for d in digests])
-            found = [_refusal(pairs(reply)) if reply else None for reply in replies]
+        def load(digests: Sequence[str]) -> list[RefusedConnection | None]:
+            rows = records(self._link, [keys.refusal(digest) for digest in digests])
+            found = [_refusal(fields) if fields else None for fields in rows]
             return [
                 r if r and charge_point_id in (None, r.charge_point_id) else None for r in found
             ]
 
-        return newest_first(
-            self._link, keys.REFUSALS, cursor, limit, lambda members: load(list(members))
-        )
+        return newest_first(self._link, keys.REFUSALS, cursor, limit, load)
 
     def trim(self, now_ms: int) -> None:
         """Drop what is too old or too much."""

@@ -10,7 +10,7 @@ from csms.logs import get_logger
 from csms.state import keys
 from csms.state.fence import check
 from csms.state.link import Argument, Command, Link, Script
-from csms.state.pages import Page, newest_first, pairs, scored
+from csms.state.pages import Page, newest_first, owned_records, pairs, scored
 
 log = get_logger(__name__)
 
@@ -200,18 +200,11 @@ class SecurityEvents:
         return newest_first(self._link, key, cursor, limit, load)
 
     def _load(self, event_ids: Sequence[str]) -> list[KeptEvent | None]:
-        if not event_ids:
-            return []
-        owners = self._link.call("HMGET", keys.SECURITY_EVENT_OWNERS, *event_ids)
-        replies = self._link.batch(
-            *[
-                ("HGETALL", keys.security_event(owner or "", event_id))
-                for owner, event_id in zip(owners, event_ids, strict=True)
-            ]
+        found = owned_records(
+            self._link, keys.SECURITY_EVENT_OWNERS, event_ids, keys.security_event
         )
         return [
-            _kept(event_id, owner or "", pairs(reply)) if reply else None
-            for owner, event_id, reply in zip(owners, event_ids, replies, strict=True)
+            _kept(event_id, owner, fields) if fields else None for owner, event_id, fields in found
         ]
 
     def open_count(self) -> int:

@@ -25,7 +25,7 @@ from csms.state.fence import check
 from csms.state.id_tags import deactivate_command
 from csms.state.link import Argument, Command, Link, Reply, Script
 from csms.state.meter_values import scored_members
-from csms.state.pages import Page, newest_first, pairs
+from csms.state.pages import Page, newest_first, pairs, records
 from csms.state.records import ALLOCATE
 from csms.state.transaction_members import member_of, owner_and_id
 
@@ -343,12 +343,8 @@ class Transactions:
 
     def open_of_many(self, charge_point_ids: Sequence[str]) -> list[dict[int, int]]:
         """open_of, for each of them, in one trip."""
-        if not charge_point_ids:
-            return []
-        replies = self._link.batch(
-            *[("HGETALL", keys.open_transactions_of(c)) for c in charge_point_ids]
-        )
-        return [{int(c): int(t) for c, t in pairs(reply).items()} for reply in replies]
+        found = records(self._link, [keys.open_transactions_of(c) for c in charge_point_ids])
+        return [{int(c): int(t) for c, t in fields.items()} for fields in found]
 
     def page(
         self,
@@ -390,12 +386,10 @@ class Transactions:
         )
 
     def _load(self, owners: Sequence[tuple[str, str]]) -> list[Transaction | None]:
-        if not owners:
-            return []
-        replies = self._link.batch(*[("HGETALL", keys.transaction(c, t)) for c, t in owners])
+        found = records(self._link, [keys.transaction(c, t) for c, t in owners])
         return [
-            read_transaction(charge_point_id, int(transaction_id), pairs(reply)) if reply else None
-            for (charge_point_id, transaction_id), reply in zip(owners, replies, strict=True)
+            read_transaction(charge_point_id, int(transaction_id), fields) if fields else None
+            for (charge_point_id, transaction_id), fields in zip(owners, found, strict=True)
         ]
 
     def orphans(self, charge_point_id: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from csms.domain.hosted_file import UploadedFile
 from csms.errors import NotFound
 from csms.state import keys
 from csms.state.link import Argument, Link, Script
-from csms.state.pages import Page, newest_first, pairs
+from csms.state.pages import Page, newest_first, records
 from csms.state.unclaimed_files import AT_ONCE_MS
 
 _FORGOTTEN_AT_A_TIME = 500
@@ -146,14 +146,10 @@ class UploadedFiles:
         return int(self._link.call("GET", keys.UPLOADED_BYTES) or 0)
 
     def _load(self, upload_ids: Sequence[str]) -> list[UploadedFile | None]:
-        if not upload_ids:
-            return []
-        replies = self._link.batch(
-            *[("HGETALL", keys.uploaded_file(upload_id)) for upload_id in upload_ids]
-        )
+        found = records(self._link, [keys.uploaded_file(upload_id) for upload_id in upload_ids])
         return [
-            _uploaded(upload_id, pairs(reply)) if reply else None
-            for upload_id, reply in zip(upload_ids, replies, strict=True)
+            _uploaded(upload_id, fields) if fields else None
+            for upload_id, fields in zip(upload_ids, found, strict=True)
         ]
 
 

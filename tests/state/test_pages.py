@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csms.errors import FieldError
-from csms.state.pages import newest_first, pairs, scored
+from csms.state.pages import newest_first, owned_records, pairs, records, scored
 
 LIST = "csms:test-list"
 
@@ -95,3 +95,30 @@ def test_replies_have_the_same_shape_from_every_client():
     assert pairs([]) == {}
     assert scored(["a", "1", "b", "2.5"]) == scored([["a", 1], ["b", 2.5]])
     assert scored([]) == []
+
+
+def test_records_come_in_the_order_asked_for_and_empty_where_there_is_none(sync_link):
+    sync_link.call("HSET", "csms:a", "name", "first")
+    sync_link.call("HSET", "csms:b", "name", "second")
+
+    assert records(sync_link, ["csms:b", "csms:none", "csms:a"]) == [
+        {"name": "second"},
+        {},
+        {"name": "first"},
+    ]
+    assert records(sync_link, []) == []
+
+
+def test_records_are_found_with_their_owners_by_their_ids_alone(sync_link):
+    sync_link.call("HSET", "csms:owners", "one", "CP001", "gone", "CP002")
+    sync_link.call("HSET", "csms:CP001:one", "name", "first")
+
+    def name_of(charge_point_id, record_id):
+        return f"csms:{charge_point_id}:{record_id}"
+
+    assert owned_records(sync_link, "csms:owners", ["gone", "one", "unknown"], name_of) == [
+        ("CP002", "gone", {}),
+        ("CP001", "one", {"name": "first"}),
+        ("", "unknown", {}),
+    ]
+    assert owned_records(sync_link, "csms:owners", [], name_of) == []
