@@ -400,11 +400,11 @@ def test_the_last_root_is_deleted_when_the_id_is_typed(browser, api, connected, 
     assert "could not connect any more" in unescape(browser.get(PAGE).text)
     [entry] = entries(api)
 
-    refused = browser.post(f"{PAGE}/delete", {"entry_id": entry["id"], "typed_id": "CP002"})
+    refused = browser.post(f"{PAGE}/delete", {"entry_id": entry["id"], "typed_name": "CP002"})
     assert refused.status_code == 422
     assert sent(stores) == []
 
-    browser.post(f"{PAGE}/delete", {"entry_id": entry["id"], "typed_id": "CP001"})
+    browser.post(f"{PAGE}/delete", {"entry_id": entry["id"], "typed_name": "CP001"})
     assert sent(stores) == [("DeleteCertificate", {"certificateHashData": ODD})]
 
 
@@ -472,16 +472,16 @@ def test_a_certificate_is_revoked_where_the_id_is_typed(browser, around, connect
     stores.certificates.issue("CP001", facts, "r", 1)
     asked = browser.get(f"{PAGE}?revoke={facts.fingerprint}").text
     assert "The charge point is not told" in asked
-    form = {"fingerprint": facts.fingerprint, "typed_id": "CP002"}
+    form = {"fingerprint": facts.fingerprint, "typed_name": "CP002"}
 
     refused = browser.post(f"{PAGE}/revoke", form)
     assert refused.status_code == 422
     assert "type CP001 to revoke it" in refused.text
     assert f'value="{facts.fingerprint}"' in refused.text
     assert around.evicted == []
-    browser.post(f"{PAGE}/revoke", {**form, "typed_id": "CP001"})
+    browser.post(f"{PAGE}/revoke", {**form, "typed_name": "CP001"})
 
     assert around.evicted == ["CP001"]
     assert "Revoked" in browser.get(PAGE).text
-    unknown = {"fingerprint": "00", "typed_id": "CP001"}
+    unknown = {"fingerprint": "00", "typed_name": "CP001"}
     assert browser.post(f"{PAGE}/revoke", unknown).status_code == 404

@@ -294,11 +294,11 @@ def test_settings_tell_what_is_pending_and_which_certificate_is_let_in(browser, 
 
 
 def test_charge_point_is_deleted_only_where_its_id_is_typed(browser, cast, stores):
-    refused = browser.post("/charge-points/CP001/delete", {"typed_id": "cp001"})
+    refused = browser.post("/charge-points/CP001/delete", {"typed_name": "cp001"})
     assert refused.status_code == 422
     assert stores.charge_points.count() == 1
 
-    deleted = browser.post("/charge-points/CP001/delete", {"typed_id": "CP001"})
+    deleted = browser.post("/charge-points/CP001/delete", {"typed_name": "CP001"})
 
     assert deleted.headers["Location"] == "/charge-points"
     assert "CP001 is deleted" in read(browser, "/charge-points").text

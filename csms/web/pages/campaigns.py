@@ -37,6 +37,7 @@ from csms.web.pages.campaign_words import (
     WORDS,
 )
 from csms.web.pages.commands import once_key
+from csms.web.pages.entered import is_typed
 from csms.web.parts import parts
 
 blueprint = Blueprint("campaigns_page", __name__)
@@ -207,8 +208,7 @@ def retry(campaign_id: str) -> AnyResponse:
 @blueprint.post(f"{_ONE}/abort")
 def abort(campaign_id: str) -> AnyResponse | tuple[str, int]:
     """Its name must be typed: what waits is cancelled for good."""
-    name = parts().stores.campaigns.get(campaign_id).name
-    if request.form.get("typed_name", "").strip() != name:
+    if not is_typed(parts().stores.campaigns.get(campaign_id).name):
         return _page(campaign_id, is_name_wrong=True), HTTPStatus.UNPROCESSABLE_ENTITY
     return _done(campaign_id, parts().campaigns.abort)
 

@@ -22,6 +22,7 @@ from csms.errors import (
 from csms.web import certificates, charge_point_state
 from csms.web.pages import query
 from csms.web.pages.commands import WAIT_S
+from csms.web.pages.entered import check_typed, is_typed
 from csms.web.parts import parts
 
 blueprint = Blueprint("charge_point_security_page", __name__)
@@ -103,15 +104,14 @@ def install(charge_point_id: str) -> Response | tuple[str, int]:
 @blueprint.post(f"{_PATH}/delete")
 def delete(charge_point_id: str) -> Response | tuple[str, int]:
     """The last of a type needs the charge point's id typed."""
-    form = request.form
     return _do(
         charge_point_id,
         lambda asking: certificates.delete(
             parts(),
             charge_point_id,
-            form.get("entry_id", ""),
+            request.form.get("entry_id", ""),
             asking,
-            confirmed=form.get("typed_id") == charge_point_id,
+            confirmed=is_typed(charge_point_id),
         ),
     )
 
@@ -119,8 +119,9 @@ def delete(charge_point_id: str) -> Response | tuple[str, int]:
 @blueprint.post(f"{_PATH}/revoke")
 def revoke(charge_point_id: str) -> Response | tuple[str, int]:
     """It needs the charge point's id typed: it may not come back."""
-    if request.form.get("typed_id") != charge_point_id:
-        error = FieldError("typed_id", f"type {charge_point_id} to revoke it")
+    try:
+        check_typed(charge_point_id, "revoke it")
+    except FieldError as error:
         return _refused(charge_point_id, error)
     fingerprint = request.form.get("fingerprint", "")[:64]
     certificates.revoke(parts(), charge_point_id, fingerprint, g.requested_by)

@@ -31,6 +31,7 @@ from csms.web.charge_point_state import ChargePointState
 from csms.web.frames_shown import ShownFrame, read_frame
 from csms.web.pages import query
 from csms.web.pages.command_forms import GROUPS, OTHER_ACTIONS, Rejected
+from csms.web.pages.entered import check_typed
 from csms.web.parts import parts
 
 blueprint = Blueprint("charge_points_page", __name__)
@@ -350,8 +351,9 @@ def _show_key(charge_point_id: str, key: Key | None) -> str:
 
 @blueprint.post("/charge-points/<charge_point:charge_point_id>/delete")
 def delete(charge_point_id: str) -> Response | tuple[str, int]:
-    if request.form.get("typed_id") != charge_point_id:
-        error = FieldError("typed_id", f"type {charge_point_id} to delete it")
+    try:
+        check_typed(charge_point_id, "delete it")
+    except FieldError as error:
         return _not_taken(charge_point_id, "delete", error)
     charge_point_settings.delete(parts(), charge_point_id)
     flash(f"{charge_point_id} is deleted; its transactions are kept.")

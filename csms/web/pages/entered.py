@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flask import request
 from marshmallow import Schema, ValidationError
 
 from csms.errors import FieldError
@@ -26,6 +27,17 @@ def entered_number(text: str) -> int | str:
     """A whole number, or the text for the schema to refuse."""
     text = text.strip()
     return int(text) if text.isdecimal() and len(text) <= 10 else text
+
+
+def is_typed(name: str) -> bool:
+    """Whether the form has the name of what it is about typed (`show.typed` in the templates)."""
+    return request.form.get("typed_name", "").strip() == name
+
+
+def check_typed(name: str, act: str) -> None:
+    """For what can't be undone. Raises FieldError."""
+    if not is_typed(name):
+        raise FieldError("typed_name", f"type {name} to {act}")
 
 
 def _tidy(value: Any) -> Any:

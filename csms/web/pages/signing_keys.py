@@ -15,7 +15,7 @@ from csms.errors import AlreadyExists, FieldError, NotFound, StoreRefused
 from csms.state.signing_keys import SealedSigningKey
 from csms.web import certificates
 from csms.web.api.signing_keys import NewSigningKeySchema, keep, shown
-from csms.web.pages.entered import entered, entered_number
+from csms.web.pages.entered import check_typed, entered, entered_number
 from csms.web.parts import parts
 
 blueprint = Blueprint("signing_keys_page", __name__)
@@ -80,10 +80,11 @@ def _keep(section: str, values: Mapping[str, Any]) -> Response | tuple[str, int]
 def delete() -> Response | tuple[str, int]:
     """Its name must be typed: nothing can be signed with it ever after."""
     name = request.form.get("name", "")
-    if request.form.get("typed_name", "").strip() != name:
-        return _not_taken("delete", FieldError("typed_name", f"type {name} to delete it"))
     try:
+        check_typed(name, "delete it")
         parts().transfers.signing.delete(name, g.requested_by, clock.now_ms())
+    except FieldError as error:
+        return _not_taken("delete", error)
     except NotFound as error:
         flash(str(error))
     else:
