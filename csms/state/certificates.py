@@ -212,9 +212,6 @@ class Certificates:
             if kept is not None and kept.state is CertificateState.ACTIVE
         ]
 
-    def count_ending_before(self, before_ms: int) -> int:
-        return int(self._link.call("ZCOUNT", keys.CERTIFICATES_IN_FORCE, "-inf", before_ms))
-
 
 def forget_commands(fingerprints: Sequence[str]) -> list[Command]:
     """Take certificates, one at least, out of the lists across charge points."""
