@@ -1,6 +1,7 @@
 """The fixed cast of the tests: who is known, who may charge, and what time it is.
 
 CP001 is known and CP404 is not; ALICE is accepted, BOB blocked and CAROL expired; it is NOON.
+FIRMWARE is what may be in the library.
 """
 
 import itertools
@@ -12,6 +13,7 @@ from csms.clock import text_of
 from csms.config import Settings
 from csms.domain.authorization import IdTag, TagStatus
 from csms.domain.charge_point import ChargePoint, RegistrationStatus
+from csms.domain.hosted_file import FirmwareImage
 from csms.handlers.context import CallContext, OwnedChargePoint
 from csms.handlers.dispatch import answer
 from csms.protocol.call_errors import CODES
@@ -34,6 +36,23 @@ CP404 = replace(CP001, charge_point_id="CP404")
 ALICE = IdTag("ALICE", TagStatus.ACCEPTED)
 BOB = IdTag("BOB", TagStatus.BLOCKED)
 CAROL = IdTag("CAROL", TagStatus.ACCEPTED, expires_at_ms=NOON_MS - DAY_MS)
+
+FIRMWARE = FirmwareImage(
+    image_id="1" * 32,
+    storage_key="2" * 32,
+    file_name="nw-5.bin",
+    size_bytes=9,
+    sha256="ab" * 32,
+    vendor="Nordwerk",
+    model="NW-22",
+    version="5.0",
+    description="",
+    signature="",
+    signing_certificate="",
+    warnings=(),
+    uploaded_by="user:olga",
+    created_at_ms=NOON_MS,
+)
 
 PEPPER = "pepper-of-the-tests-" + "0" * 20
 ENVIRONMENT = {

@@ -3,7 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from cast import CP001, ENVIRONMENT, HOUR_MS, MINUTE_MS, NOON_MS, PEPPER, SECOND_MS, start_payload
+from cast import (
+    CP001,
+    ENVIRONMENT,
+    FIRMWARE,
+    HOUR_MS,
+    MINUTE_MS,
+    NOON_MS,
+    PEPPER,
+    SECOND_MS,
+    start_payload,
+)
 from memory_storage import MemoryStorage
 from structlog.testing import capture_logs
 
@@ -36,7 +46,7 @@ from csms.domain.campaign import (
 from csms.domain.campaign_steps import Seen
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import GrantKind
-from csms.domain.hosted_file import FirmwareImage, UploadedFile
+from csms.domain.hosted_file import UploadedFile
 from csms.errors import (
     CampaignClosed,
     FieldError,
@@ -51,22 +61,7 @@ from csms.state.campaigns import LEASE_MS
 SETTINGS = Settings.from_env({**ENVIRONMENT, "FILES_URL": "https://files.example"})
 ACCEPTED = {"status": "Accepted"}
 OLGA = "user:olga"
-IMAGE = FirmwareImage(
-    image_id="image",
-    storage_key="0" * 32,
-    file_name="nw-2.bin",
-    size_bytes=10,
-    sha256="0" * 64,
-    vendor="V",
-    model="M",
-    version="2.0",
-    description="",
-    signature="",
-    signing_certificate="",
-    warnings=(),
-    uploaded_by=OLGA,
-    created_at_ms=NOON_MS,
-)
+IMAGE = replace(FIRMWARE, vendor="V", model="M", version="2.0")
 
 
 class Fleet:
@@ -657,7 +652,7 @@ def test_a_change_whose_answer_was_lost_is_looked_up_and_not_repeated(fleet):
 def test_firmware_goes_through_its_steps_to_the_new_version(fleet):
     fleet = fleet()
     fleet.stores.firmware_images.create(IMAGE, 1_000)
-    campaign_id = fleet.begin(FirmwareWork("image"), CampaignKind.FIRMWARE)
+    campaign_id = fleet.begin(FirmwareWork(IMAGE.image_id), CampaignKind.FIRMWARE)
     [call] = fleet.hear().values()
     fleet.answer({})
     grant = fleet.stores.file_grants.find(call.payload["location"].split("/files/")[1][:32])
@@ -687,7 +682,7 @@ def test_firmware_that_is_refused_unsigned_is_sent_signed(fleet):
     fleet.stores.firmware_images.create(
         replace(IMAGE, signature="c2ln", signing_certificate="text"), 1_000
     )
-    work = FirmwareWork("image")
+    work = FirmwareWork(IMAGE.image_id)
     campaign_id = fleet.begin(work, CampaignKind.FIRMWARE)
     [call] = fleet.hear().values()
     assert call.action == "SignedUpdateFirmware"
@@ -704,7 +699,7 @@ def test_firmware_that_is_refused_unsigned_is_sent_signed(fleet):
 def test_where_there_is_no_signature_a_charge_point_that_wants_one_fails(fleet):
     fleet = fleet()
     fleet.stores.firmware_images.create(IMAGE, 1_000)
-    campaign_id = fleet.begin(FirmwareWork("image"), CampaignKind.FIRMWARE)
+    campaign_id = fleet.begin(FirmwareWork(IMAGE.image_id), CampaignKind.FIRMWARE)
     fleet.hear()
 
     fleet.sockets["FLEET-0"].refuse(fleet.calls.pop("FLEET-0"), "NotSupported", now_ms=NOON_MS)
@@ -721,7 +716,7 @@ def test_a_charge_point_that_runs_the_version_is_skipped(fleet):
     fleet.stores.firmware_images.create(IMAGE, 1_000)
     fleet.boot("FLEET-0", "2.0")
 
-    campaign_id = fleet.begin(FirmwareWork("image"), CampaignKind.FIRMWARE)
+    campaign_id = fleet.begin(FirmwareWork(IMAGE.image_id), CampaignKind.FIRMWARE)
 
     assert fleet.states(campaign_id) == [SKIPPED, UNDER_WAY]
 
@@ -731,7 +726,7 @@ def test_a_charge_point_of_another_vendor_is_left_alone(fleet):
     fleet.stores.firmware_images.create(replace(IMAGE, vendor="Nordwerk"), 1_000)
     fleet.boot("FLEET-0")  # of the vendor V
 
-    campaign_id = fleet.begin(FirmwareWork("image"), CampaignKind.FIRMWARE)
+    campaign_id = fleet.begin(FirmwareWork(IMAGE.image_id), CampaignKind.FIRMWARE)
 
     assert fleet.states(campaign_id) == [SKIPPED, UNDER_WAY]
     assert "for the vendor Nordwerk" in fleet.target(campaign_id).reason
@@ -740,7 +735,7 @@ def test_a_charge_point_of_another_vendor_is_left_alone(fleet):
 def test_an_update_that_never_ends_is_given_up_and_tried_again(fleet):
     fleet = fleet()
     fleet.stores.firmware_images.create(IMAGE, 1_000)
-    work = FirmwareWork("image")
+    work = FirmwareWork(IMAGE.image_id)
     rules = {"download_limit_s": 60, "retries": 1, "retry_pause_s": 0}
     campaign_id = fleet.begin(work, CampaignKind.FIRMWARE, **rules)
     for _ in range(2):
@@ -1101,8 +1096,8 @@ def test_a_dry_run_says_what_would_happen_to_whom(fleet):
     ("work", "field"),
     [
         (FirmwareWork("other"), "firmware.firmware_id"),
-        (FirmwareWork("image", signing_key="other"), "firmware.signing_key"),
-        (FirmwareWork("image", signed="true"), "firmware.signing_key"),
+        (FirmwareWork(IMAGE.image_id, signing_key="other"), "firmware.signing_key"),
+        (FirmwareWork(IMAGE.image_id, signed="true"), "firmware.signing_key"),
     ],
 )
 def test_what_firmware_needs_is_there_before_it_begins(fleet, work, field):
@@ -1129,7 +1124,7 @@ def test_a_dry_run_finds_those_that_can_not_get_at_the_files(fleet):
     assert "FLEET-1 supports FTP" in ahead.foreseen[1].reason
 
 
-@pytest.mark.parametrize("work", [LogsWork(), FirmwareWork("image")])
+@pytest.mark.parametrize("work", [LogsWork(), FirmwareWork(IMAGE.image_id)])
 def test_nothing_with_files_is_begun_where_none_are_hosted(fleet, work):
     desk = CampaignDesk(fleet().stores, Settings.from_env(ENVIRONMENT))
     wish = NewCampaign("n", CampaignKind.LOGS, work, Selection(everything=True))
@@ -1144,15 +1139,15 @@ def test_firmware_that_is_being_sent_is_not_deleted(fleet):
     fleet.stores.firmware_images.create(IMAGE, 1_000)
     library = FirmwareLibrary(fleet.stores, MemoryStorage(), SETTINGS)
     other = fleet.reset()
-    campaign_id = fleet.begin(FirmwareWork("image"), CampaignKind.FIRMWARE)
+    campaign_id = fleet.begin(FirmwareWork(IMAGE.image_id), CampaignKind.FIRMWARE)
 
     with pytest.raises(FirmwareInUse, match="sent by the campaign Nightly"):
-        library.remove("image", OLGA)
+        library.remove(IMAGE.image_id, OLGA)
     fleet.desk.abort(campaign_id, OLGA, fleet.now_ms)
     fleet.advance(campaign_id)
-    library.remove("image", OLGA)
+    library.remove(IMAGE.image_id, OLGA)
 
-    assert fleet.stores.firmware_images.find("image") is None
+    assert fleet.stores.firmware_images.find(IMAGE.image_id) is None
     assert not fleet.stores.campaigns.get(other).is_over
 
 

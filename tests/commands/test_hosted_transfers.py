@@ -5,7 +5,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
-from cast import DAY_MS, ENVIRONMENT, HOUR_MS, MINUTE_MS, NOON_MS, PEPPER, SETTINGS
+from cast import DAY_MS, ENVIRONMENT, FIRMWARE, HOUR_MS, MINUTE_MS, NOON_MS, PEPPER, SETTINGS
 from memory_storage import NO_FILES
 
 from csms.commands import transfers
@@ -20,7 +20,6 @@ from csms.config import Settings
 from csms.domain.certificate_authority import SignatureAlgorithm
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import FileGrant, GrantKind, GrantState, read_token, secret_of
-from csms.domain.hosted_file import FirmwareImage
 from csms.domain.transfer import LogKind, Subject, TransferKind, TransferState
 from csms.errors import (
     ChargePointNotConnected,
@@ -35,22 +34,7 @@ from csms.state.commands import NEVER_WAS, Commands
 from csms.state.transfers import LOOK_MS
 
 OFFERED = {"FILES_URL": "https://files.example", "FILES_FTP_URL": "ftp://files.example:2121"}
-IMAGE = FirmwareImage(
-    image_id="1" * 32,
-    storage_key="2" * 32,
-    file_name="nw 5.bin",
-    size_bytes=9,
-    sha256="ab" * 32,
-    vendor="Nordwerk",
-    model="NW-22",
-    version="5.0",
-    description="",
-    signature="",
-    signing_certificate="",
-    warnings=(),
-    uploaded_by="olga",
-    created_at_ms=NOON_MS,
-)
+IMAGE = replace(FIRMWARE, file_name="nw 5.bin")
 SIGNED_IMAGE = replace(IMAGE, image_id="3" * 32, signature="c2ln", signing_certificate="PEM")
 ID = "0123456789abcdef" * 2
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
-from cast import CP001, NOON_MS
+from cast import CP001, FIRMWARE
 
 from csms.config import TransferProtocol
 from csms.domain.file_hosting import (
@@ -14,7 +14,6 @@ from csms.domain.file_hosting import (
     mismatches,
     offered_by,
 )
-from csms.domain.hosted_file import FirmwareImage
 
 HTTPS, HTTP, FTPS, FTP = TransferProtocol
 
@@ -109,24 +108,6 @@ def test_without_a_list_every_host_will_do():
     assert host_problem(urlsplit("http://user@evil.example@anywhere/"), ()) is None
 
 
-IMAGE = FirmwareImage(
-    image_id="i" * 32,
-    storage_key="k" * 32,
-    file_name="nw-5.bin",
-    size_bytes=9,
-    sha256="ab" * 32,
-    vendor="Nordwerk",
-    model="NW-22",
-    version="5.0",
-    description="",
-    signature="",
-    signing_certificate="",
-    warnings=(),
-    uploaded_by="olga",
-    created_at_ms=NOON_MS,
-)
-
-
 def charge_point(**facts):
     return replace(CP001, facts=facts)
 
@@ -139,11 +120,11 @@ def charge_point(**facts):
     ],
 )
 def test_firmware_that_may_be_meant_for_it_is_not_warned_of(facts):
-    assert fit_warnings(IMAGE, charge_point(**facts)) == []
+    assert fit_warnings(FIRMWARE, charge_point(**facts)) == []
 
 
 def test_firmware_for_whatever_is_not_warned_of():
-    anything = replace(IMAGE, vendor="", model="", version="")
+    anything = replace(FIRMWARE, vendor="", model="", version="")
     facts = {"chargePointVendor": "V", "chargePointModel": "M", "firmwareVersion": ""}
 
     assert fit_warnings(anything, charge_point(**facts)) == []
@@ -152,14 +133,14 @@ def test_firmware_for_whatever_is_not_warned_of():
 def test_firmware_for_another_model_or_vendor_is_warned_of():
     other = charge_point(chargePointVendor="Suedwerk", chargePointModel="SW-1")
 
-    vendor, model = mismatches(IMAGE.vendor, IMAGE.model, other)
+    vendor, model = mismatches(FIRMWARE.vendor, FIRMWARE.model, other)
 
     assert "vendor Nordwerk, and the charge point has told Suedwerk" in vendor
     assert "model NW-22, and the charge point has told SW-1" in model
-    assert fit_warnings(IMAGE, other) == [vendor, model]
+    assert fit_warnings(FIRMWARE, other) == [vendor, model]
 
 
 def test_the_version_that_it_runs_already_is_warned_of():
-    [warning] = fit_warnings(IMAGE, charge_point(firmwareVersion="5.0"))
+    [warning] = fit_warnings(FIRMWARE, charge_point(firmwareVersion="5.0"))
 
     assert "runs version 5.0 already" in warning

@@ -2,7 +2,7 @@
 
 from cast import SECOND_MS
 from deeds import DEEDS
-from file_stories import check_files, check_grants, keep_firmware
+from file_stories import IMAGE, check_files, check_grants, keep_firmware
 from stories import Story, check_list_is_true
 
 from csms.domain.campaign import (
@@ -135,7 +135,7 @@ def check_proven(world, one, heard):
 
 
 def update(world):
-    begin(world, CampaignKind.FIRMWARE, FirmwareWork("image"))
+    begin(world, CampaignKind.FIRMWARE, FirmwareWork(IMAGE.image_id))
     work(world)
 
 

@@ -1,31 +1,17 @@
 """Stories of files that are kept here: firmware that is fetched, and logs that are left."""
 
-from cast import SECOND_MS
+from dataclasses import replace
+
+from cast import FIRMWARE, SECOND_MS
 from deeds import DEEDS, UPLOADED, granted
 from stories import Story, check_transfers, check_transfers_well, transfers
 
 from csms.commands.transfer_wishes import FirmwareUpdate, LogUpload, Wish
 from csms.domain.file_grant import GrantState
-from csms.domain.hosted_file import FirmwareImage
 from csms.domain.transfer import LogKind
 from csms.state import keys
 
-IMAGE = FirmwareImage(
-    image_id="image",
-    storage_key="0" * 32,
-    file_name="nw-2.bin",
-    size_bytes=3,
-    sha256="0" * 64,
-    vendor="V",
-    model="M",
-    version="2.0",
-    description="",
-    signature="",
-    signing_certificate="",
-    warnings=(),
-    uploaded_by="operator",
-    created_at_ms=0,
-)
+IMAGE = replace(FIRMWARE, size_bytes=3, vendor="V", model="M", version="2.0")
 
 
 def keep_firmware(world):

@@ -3,27 +3,20 @@
 from dataclasses import replace
 
 import pytest
-from cast import NOON_MS
+from cast import FIRMWARE, NOON_MS
 
-from csms.domain.hosted_file import FirmwareImage
 from csms.errors import FieldError, FirmwareLibraryFull, NotFound
 
 KEY = "a" * 32
-IMAGE = FirmwareImage(
-    image_id="1" * 32,
+IMAGE = replace(
+    FIRMWARE,
     storage_key=KEY,
     file_name="../../etc/passwd",
     size_bytes=600,
-    sha256="ab" * 32,
-    vendor="Nordwerk",
-    model="N1",
-    version="2.0",
     description="Fixes é\nand more",
     signature="c2lnbmVk",
     signing_certificate="-----BEGIN CERTIFICATE-----",
     warnings=("the signature is not of this file and certificate",),
-    uploaded_by="user:olga",
-    created_at_ms=NOON_MS,
 )
 OTHER = replace(IMAGE, image_id="2" * 32, storage_key="b" * 32, created_at_ms=NOON_MS + 1)
 ROOM = 1_000

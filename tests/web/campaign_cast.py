@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cast import NOON_MS
+from cast import FIRMWARE, NOON_MS
 
 from csms import clock
 from csms.domain.campaign import (
@@ -18,6 +18,7 @@ from csms.domain.campaign import (
 )
 from csms.state.campaigns import Move
 
+IMAGE = replace(FIRMWARE, file_name="duo.bin", vendor="Acme", model="Duo", version="2.0")
 WISH = NewCampaign(
     "Heartbeats, harbour",
     CampaignKind.CONFIGURATION,

@@ -5,28 +5,22 @@ import io
 from dataclasses import replace
 
 import pytest
-from campaign_cast import DONE, FAILED, UNCLEAR, UNDER_WAY, WISH, started
-from cast import CP001, NOON_MS, SETTINGS
+from campaign_cast import DONE, FAILED, IMAGE, UNCLEAR, UNDER_WAY, WISH, started
+from cast import CP001, SETTINGS
 
 from csms.commands.campaigns import CampaignDesk
 from csms.domain.campaign import CampaignState, Selection, TargetState
-from csms.domain.hosted_file import FirmwareImage
 from csms.web import csv_export, targets_csv
 from csms.web.parts import EXTENSION
 
 URL = "/api/v1/campaigns"
 WORK = {
-    "firmware": {"firmware_id": "f" * 32},
+    "firmware": {"firmware_id": IMAGE.image_id},
     "logs": {"kind": "security-log"},
     "configuration": {"key": "HeartbeatInterval", "value": "300"},
     "reset": {"type": "Soft"},
     "local_list": {"full": True},
 }
-IMAGE = FirmwareImage(
-    *("f" * 32, "a" * 32, "duo.bin", 5, "ab" * 32, "Acme", "Duo", "2.0", "", "", "", ()),
-    uploaded_by="user:olga",
-    created_at_ms=NOON_MS,
-)
 
 
 def body(kind="configuration", **changes):

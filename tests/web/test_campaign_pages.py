@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from campaign_cast import DONE, FAILED, UNCLEAR, UNDER_WAY, WISH, started
+from campaign_cast import DONE, FAILED, IMAGE, UNCLEAR, UNDER_WAY, WISH, started
 from cast import CP001, NOON_MS, SETTINGS
 
 from csms.commands.campaigns import CampaignDesk
@@ -24,7 +24,6 @@ from csms.domain.campaign import (
     Window,
     command_id_of,
 )
-from csms.domain.hosted_file import FirmwareImage
 from csms.domain.transfer import LogKind
 from csms.web.pages import campaign_form, campaign_words
 from csms.web.parts import EXTENSION
@@ -32,11 +31,6 @@ from csms.web.parts import EXTENSION
 LIST = "/campaigns"
 NEW = "/campaigns/new"
 NASTY = "'\"><img src=x onerror=alert(1)>"
-IMAGE = FirmwareImage(
-    *("f" * 32, "a" * 32, "duo.bin", 5, "ab" * 32, "Acme", "Duo", "2.0", "", "", "", ()),
-    uploaded_by="user:olga",
-    created_at_ms=NOON_MS,
-)
 
 
 @pytest.fixture

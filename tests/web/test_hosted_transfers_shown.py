@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from cast import HOUR_MS, NOON_MS
+from cast import FIRMWARE, HOUR_MS, NOON_MS
 from visitors import PASSWORD, Browser, program
 
 from csms import clock
 from csms.domain.configuration import ConfigurationKey
 from csms.domain.file_grant import secret_of
-from csms.domain.hosted_file import FirmwareImage, UploadedFile
+from csms.domain.hosted_file import UploadedFile
 from csms.state.accounts import User
 from csms.web.pages import transfers
 
@@ -18,22 +18,7 @@ UPLOADS = "/charge-points/CP001/log-uploads"
 PAGE = "/charge-points/CP001/firmware-and-logs"
 API = "/api/v1"
 NASTY = "'\"><img src=x onerror=alert(1)>"
-IMAGE = FirmwareImage(
-    image_id="1" * 32,
-    storage_key="2" * 32,
-    file_name="nw-5.bin",
-    size_bytes=9_000,
-    sha256="ab" * 32,
-    vendor="Nordwerk",
-    model="NW-22",
-    version="5.0",
-    description="",
-    signature="",
-    signing_certificate="",
-    warnings=(),
-    uploaded_by="olga",
-    created_at_ms=NOON_MS,
-)
+IMAGE = replace(FIRMWARE, size_bytes=9_000)
 OTHER = replace(
     IMAGE, image_id="3" * 32, vendor="Suedwerk", file_name=NASTY, created_at_ms=NOON_MS + HOUR_MS
 )

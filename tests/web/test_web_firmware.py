@@ -4,9 +4,10 @@ import hashlib
 import io
 import re
 import tracemalloc
+from dataclasses import replace
 
 import pytest
-from cast import NOON_MS
+from cast import FIRMWARE, NOON_MS
 from cryptography.hazmat.primitives.asymmetric import ec
 from test_web_pages import NASTY, Document, read
 from visitors import PASSWORD, Browser, program
@@ -14,7 +15,6 @@ from visitors import PASSWORD, Browser, program
 from csms import clock
 from csms.domain.certificate_authority import SignatureAlgorithm
 from csms.domain.firmware_signature import certify
-from csms.domain.hosted_file import FirmwareImage
 from csms.state.accounts import User
 from csms.storage.directory import DirectoryStorage
 
@@ -354,21 +354,13 @@ def test_a_large_file_is_never_in_memory_as_a_whole(app, api, around, tmp_path, 
 def test_no_name_leads_anywhere(api, stores, around, name, plain):
     storage = around.parts.storage
     storage.keep("a" * 32, CONTENT)
-    image = FirmwareImage(
+    image = replace(
+        FIRMWARE,
         image_id="a" * 32,
         storage_key="a" * 32,
         file_name=name,
         size_bytes=len(CONTENT),
         sha256=SHA256,
-        vendor="",
-        model="",
-        version="",
-        description="",
-        signature="",
-        signing_certificate="",
-        warnings=(),
-        uploaded_by="api:bootstrap",
-        created_at_ms=NOON_MS,
     )
     stores.firmware_images.create(image, 10**9)
 
