@@ -331,6 +331,14 @@ def test_page_is_live_and_shows_counts_rules_targets_and_trail(browser, campaign
     assert "created by user:olga" in text
 
 
+def test_pages_say_that_nobody_works_while_something_is_to_be_done(browser, stores, campaign):
+    shown = [words(browser.get(address)) for address in (LIST, f"{LIST}/{campaign}")]
+    stores.campaigns.change(campaign, (CampaignState.RUNNING,), state=CampaignState.ENDED)
+
+    assert all("No worker is alive" in text for text in shown)
+    assert "No worker is alive" not in words(browser.get(f"{LIST}/{campaign}"))
+
+
 def test_targets_are_shown_by_state(browser, campaign):
     failed = words(browser.get(f"{LIST}/{campaign}?state=failed"))
 

@@ -136,11 +136,12 @@ def test_no_form_of_another_page_can_retry_a_job(app, browser, failed):
 
 
 @pytest.mark.parametrize("is_worked", [True, False])
-def test_the_overview_says_that_nobody_works(browser, request, is_worked):
+@pytest.mark.parametrize("address", ["/", "/campaigns"])
+def test_pages_say_that_nobody_works(browser, request, address, is_worked):
     if is_worked:
         request.getfixturevalue("worker")
 
-    page = read(browser, "/").text
+    page = read(browser, address).text
 
     assert ("No worker is alive" in page) is not is_worked
     assert "failed" not in page

@@ -25,6 +25,7 @@ from csms.errors import CampaignClosed, FieldError, FilesNotHosted
 from csms.web import targets_csv
 from csms.web.api.campaigns import reader
 from csms.web.errors import FieldProblem, InvalidRequest
+from csms.web.jobs import trouble
 from csms.web.pages import campaign_form, query
 from csms.web.pages.campaign_form import Complaint
 from csms.web.pages.campaign_words import (
@@ -56,6 +57,7 @@ def listing() -> str:
     return render_template(
         "campaigns.html",
         campaigns=page,
+        jobs_trouble=trouble(parts().jobs, clock.now_ms()),
         next_query=query.address_with(cursor=page.next_cursor),
         **WORDS,
     )
@@ -163,13 +165,14 @@ def _page(campaign_id: str, *, is_name_wrong: bool = False) -> str:
     """is_name_wrong: that was typed to abort it."""
     campaigns = parts().stores.campaigns
     campaign = campaigns.get(campaign_id)
+    now_ms = clock.now_ms()
     state = query.choice("state", TargetState)
     targets = campaigns.targets(campaign_id, state, query.text("cursor") or None, TARGETS_SHOWN)
     return render_template(
         "campaign.html",
         campaign=campaign,
         image=_image(campaign),
-        estimated_end_ms=campaign.estimated_end_ms(clock.now_ms()),
+        estimated_end_ms=campaign.estimated_end_ms(now_ms),
         targets=targets,
         state=state,
         target_states=TARGET_STATES,
@@ -180,6 +183,7 @@ def _page(campaign_id: str, *, is_name_wrong: bool = False) -> str:
             "_anchor": "targets",
         },
         is_name_wrong=is_name_wrong,
+        jobs_trouble=None if campaign.is_over else trouble(parts().jobs, now_ms),
         **WORDS,
     )
 
