@@ -6,8 +6,10 @@ that nobody waits for it, and the last moment of a process that is killed is mis
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
 
 from csms.domain.secrets import mask_frame
 from csms.errors import FieldError
@@ -20,16 +22,26 @@ FRAME_MAX = 8_192
 GATHERED_MAX = 200
 # How long the log of a charge point stays that says nothing any more, or was deleted.
 SILENT_KEPT_S = 90 * 86_400
+# How many exchanges a search reads at once: a charge point may keep 100,000.
+_READ_AT_ONCE = 200
 _CURSOR = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+
+T = TypeVar("T")
+
+
+class Direction(StrEnum):
+    """Received from the charge point, or sent to it."""
+
+    RECEIVED = "received"
+    SENT = "sent"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A frame as it was on the wire, secrets masked, cut at 8 KiB. direction: `received` from the
-    charge point or `sent` to it. entry: its place in the log."""
+    """A frame as it was on the wire, secrets masked, cut at 8 KiB. entry: its place in the log."""
 
     entry: str
-    direction: str
+    direction: Direction
     at_ms: int
     frame: str
 
@@ -91,10 +103,20 @@ class Messages:
 
     def page(self, charge_point_id: str, cursor: str | None, limit: int) -> Page[Message]:
         """Newest first; limit counts exchanges. Raises FieldError for a foreign cursor."""
+        return self.chosen(charge_point_id, cursor, limit, lambda exchange: exchange)
+
+    def chosen(
+        self,
+        charge_point_id: str,
+        cursor: str | None,
+        limit: int,
+        choose: Callable[[Sequence[Message]], Sequence[T]],
+    ) -> Page[T]:
+        """page, of what choose makes of each exchange; one of which it makes nothing is passed
+        over. Looks through all that is kept, if it must."""
         if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise FieldError("cursor", "is not one this list gave out")
-        self._write_of(charge_point_id)
-        messages: list[Message] = []
+        messages: list[T] = []
         shown = 0
         last = ""
         passed = cursor is None
@@ -102,18 +124,30 @@ class Messages:
             entry = exchange[: exchange.index(" ")]
             if not passed:
                 passed = entry == cursor
-            elif shown == limit:
+                continue
+            found = choose(_unfold(exchange))
+            if not found:
+                continue
+            if shown == limit:
                 return Page(messages, last)
-            else:
-                messages += _unfold(exchange)
-                shown, last = shown + 1, entry
+            messages += found
+            shown, last = shown + 1, entry
         return Page(messages, None)
 
+    def calls_sent(self, charge_point_id: str) -> Iterator[Message]:
+        """All CALLs of ours, newest first."""
+        for exchange in self._newest_first(charge_point_id, _READ_AT_ONCE):
+            [message, *others] = _unfold(exchange)
+            if message.direction is Direction.SENT and not others:
+                yield message
+
     def _newest_first(self, charge_point_id: str, step: int) -> Iterator[str]:
-        """All exchanges, read a few at a time."""
+        """All exchanges, read a few at a time: step, and then more."""
+        self._write_of(charge_point_id)
         key = keys.messages(charge_point_id)
         seen: set[str] = set()
-        for behind in range(0, self._kept, step):
+        behind = 0
+        while behind < self._kept:
             exchanges = self._link.call("LRANGE", key, -behind - step, -behind - 1)
             for exchange in reversed(exchanges):
                 if exchange not in seen:  # what came meanwhile has moved some further back
@@ -121,14 +155,15 @@ class Messages:
                     yield exchange
             if len(exchanges) < step:
                 return
+            behind, step = behind + step, max(step, _READ_AT_ONCE)
 
 
 def _unfold(exchange: str) -> list[Message]:
     entry, kind, at_ms, answered_at_ms, length, texts = exchange.split(" ", 5)
     frame, answer = texts[: int(length)], texts[int(length) :]
     if kind == "s":
-        return [Message(entry, "sent", int(at_ms), frame)]
-    received = Message(entry, "received", int(at_ms), frame)
+        return [Message(entry, Direction.SENT, int(at_ms), frame)]
+    received = Message(entry, Direction.RECEIVED, int(at_ms), frame)
     if not answer:
         return [received]
-    return [Message(entry, "sent", int(answered_at_ms), answer), received]
+    return [Message(entry, Direction.SENT, int(answered_at_ms), answer), received]

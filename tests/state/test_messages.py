@@ -59,6 +59,35 @@ def test_a_foreign_cursor_is_told(stores, cursor):
     assert refusal.value.field == "cursor"
 
 
+def test_what_is_chosen_is_looked_for_in_all_of_the_log(sync_link):
+    messages = Stores.behind(sync_link, message_log_length=1_000).messages
+    for number in range(900):
+        messages.sent("CP001", str(number), NOON_MS + number)
+        if number % 100 == 0:
+            assert sum(1 for _ in messages.write()) == 1
+
+    def chosen(cursor):
+        return messages.chosen(
+            "CP001", cursor, 2, lambda exchange: [m.frame for m in exchange if m.frame[-2:] == "50"]
+        )
+
+    found, cursor = [], None
+    while cursor is not None or not found:
+        page = chosen(cursor)
+        found.append(page.items)
+        cursor = page.next_cursor
+
+    assert found == [["850", "750"], ["650", "550"], ["450", "350"], ["250", "150"], ["50"]]
+
+
+def test_our_calls_are_told_from_our_answers(stores):
+    stores.messages.received("CP001", CALL, NOON_MS, RESULT, NOON_MS)
+    stores.messages.sent("CP001", '[2,"2","ClearCache",{}]', NOON_MS)
+    stores.messages.received("CP001", '[3,"2",{}]', NOON_MS)
+
+    assert [m.frame for m in stores.messages.calls_sent("CP001")] == ['[2,"2","ClearCache",{}]']
+
+
 def test_a_key_is_never_kept(stores):
     key = "00112233445566778899aabbccddeeff"
     frame = f'[2,"1","ChangeConfiguration",{{"key":"AuthorizationKey","value":"{key}"}}]'

@@ -305,6 +305,56 @@ def test_messages_are_paged(api, cast, stores):
     assert second["next_cursor"] is None
 
 
+@pytest.fixture
+def log(cast, stores):
+    """Both sides' CALLs, answers and errors, and what is no frame."""
+    note = stores.messages
+    note.received("CP001", '[2,"m1","Heartbeat",{}]', NOON_MS, '[3,"m1",{}]', NOON_MS)
+    note.sent("CP001", '[2,"c1","Reset",{"type":"Soft"}]', NOON_MS)
+    note.sent("CP001", '[2,"c2","ClearCache",{}]', NOON_MS)
+    note.received("CP001", '[3,"c2",{"status":"Accepted"}]', NOON_MS)
+    note.received("CP001", '[4,"c1","NotSupported","",{}]', NOON_MS)
+    note.received("CP001", '[2,"m2","Odd",{}]', NOON_MS, '[4,"m2","NotImplemented","",{}]', NOON_MS)
+    note.received("CP001", "{broken", NOON_MS)
+    note.received("CP001", f'[2,"m3","Heartbeat",{{"a":"{"x" * 9_000}"}}]', NOON_MS)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"action": "Reset"}, ['[4,"c1"', '[2,"c1"']),
+        ({"action": "heartbeat"}, ['[3,"m1"', '[2,"m1"']),
+        ({"action": "ClearCache", "direction": "received"}, ['[3,"c2"']),
+        ({"direction": "sent"}, ['[4,"m2"', '[2,"c2"', '[2,"c1"', '[3,"m1"']),
+        ({"errors_only": "true"}, ["{broken", '[4,"m2"', '[4,"c1"']),
+        ({"errors_only": "true", "direction": "sent"}, ['[4,"m2"']),
+        ({"errors_only": "true", "action": "Reset"}, ['[4,"c1"']),
+        ({"errors_only": "true", "action": "Heartbeat"}, []),
+        (
+            {"action": ""},
+            ["[2,", "{broken", "[4,", "[2,", "[4,", "[3,", "[2,", "[2,", "[3,", "[2,"],
+        ),
+    ],
+)
+def test_messages_are_filtered(api, log, wanted, found):
+    """A message that was cut is no error; an answer has the Action of its CALL."""
+    items = api.get("/api/v1/charge-points/CP001/messages", query_string=wanted).json["items"]
+
+    assert len(items) == len(found)
+    for message, begin in zip(items, found, strict=True):
+        assert message["frame"].startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("direction", "up"), ("errors_only", "perhaps"), ("action", "x" * 51)]
+)
+def test_a_filter_that_is_none_is_named(api, cast, name, value):
+    refused = api.get("/api/v1/charge-points/CP001/messages", query_string={name: value})
+
+    assert refused.status_code == 422
+    assert refused.json["errors"][0]["field"] == name
+
+
 @pytest.mark.parametrize("cursor", ["x", "١-١", "9" * 30, f"1-{'9' * 30}"])
 def test_foreign_cursor_of_messages_is_named(api, cast, cursor):
     refused = api.get("/api/v1/charge-points/CP001/messages", query_string={"cursor": cursor})

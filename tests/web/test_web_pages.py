@@ -326,6 +326,49 @@ def test_charge_point_shows_what_it_does(browser, connected, stores):
     assert "Stop this transaction" in page.text
 
 
+def test_messages_are_filtered_and_stay_so_when_they_are_live(browser, cast, stores):
+    for number in range(30):
+        stores.messages.received("CP001", f'[2,"h{number}","Heartbeat",{{}}]', NOON_MS)
+    stores.messages.sent("CP001", '[2,"c","Reset",{"type":"Soft"}]', NOON_MS)
+    stores.messages.received("CP001", '[4,"c","GenericError","No power",{}]', NOON_MS)
+    address = "/charge-points/CP001?action=reset&direction=received&errors_only=yes"
+
+    page = read(browser, address)
+
+    log = page.text[page.text.index("OCPP messages") :]
+    assert "No power" in log
+    assert "Soft" not in log
+    [action] = [each for _, each in page.elements if each.get("list") == "actions"]
+    [errors_only] = [each for _, each in page.elements if each.get("name") == "errors_only"]
+    assert action["value"] == "reset"
+    assert "checked" in errors_only
+    assert dict(page.elements)["main"]["data-live-url"] == address
+
+
+def test_a_filter_of_messages_leads_on_and_back(browser, cast, stores):
+    for number in range(60):
+        action = "Heartbeat" if number % 2 else "Odd"
+        stores.messages.received("CP001", f'[2,"h{number}","{action}",{{}}]', NOON_MS)
+
+    first = read(browser, "/charge-points/CP001?action=Odd")
+    [older] = [each["href"] for _, each in first.elements if "messages=" in each.get("href", "")]
+    last = read(browser, older.partition("#")[0])
+
+    shown = [each for _, each in last.elements if each.get("data-key", "").endswith("-received")]
+    assert len(shown) == 5
+    assert "data-live-url" not in dict(last.elements)["main"]
+    links = [each.get("href") for _, each in last.elements]
+    assert "/charge-points/CP001?action=Odd#messages" in links
+
+
+def test_a_filter_that_fits_no_message_can_be_taken_away(browser, cast):
+    assert "No message yet" in read(browser, "/charge-points/CP001").text
+    page = read(browser, "/charge-points/CP001?direction=sent&action=")
+
+    assert "No message fits that" in page.text
+    assert "No message fits that" not in read(browser, "/charge-points/CP001?direction=up").text
+
+
 def test_charge_point_that_is_away_is_said_to_be(browser, cast, stores):
     assert "Never connected" in read(browser, "/charge-points/CP001").text
     line = Line(stores, process_id="dead")

@@ -23,12 +23,13 @@ from csms.domain.local_list import ALL, GROUP_PREFIX, NO_LIST
 from csms.domain.traits import EVERYBODY, SITE_MAX, TRAIT_MAX, Traits
 from csms.domain.transaction import Transaction
 from csms.errors import ChargePointExists, FieldError
-from csms.state.messages import Message
-from csms.web import charge_point_settings, charge_point_state
+from csms.protocol.schemas import FROM_CHARGE_POINT, TO_CHARGE_POINT
+from csms.state.messages import Direction
+from csms.web import charge_point_settings, charge_point_state, message_log
 from csms.web.api.charge_points import DESCRIPTION_MAX, SERIAL_NUMBER_MAX
 from csms.web.charge_point_settings import Key
 from csms.web.charge_point_state import ChargePointState
-from csms.web.frames_shown import ShownFrame, read_frame
+from csms.web.message_log import ACTION_MAX, LogQuery
 from csms.web.pages import query
 from csms.web.pages.command_forms import GROUPS, OTHER_ACTIONS, Rejected
 from csms.web.pages.entered import check_typed
@@ -42,6 +43,7 @@ COMMANDS_SHOWN = 10
 EXCHANGES_SHOWN = 25
 TEMPLATES_LOOKED_AT = 200
 CRITICAL_LOOKED_AT = 500
+_ACTIONS = sorted({*FROM_CHARGE_POINT, *TO_CHARGE_POINT})
 
 
 # Traits by their words.
@@ -196,7 +198,12 @@ def render_charge_point(charge_point_id: str, rejected: Rejected) -> str:
     """The page of a charge point. Raises ChargePointUnknown."""
     stores = parts().stores
     state = charge_point_state.get(stores, charge_point_id)
-    log = stores.messages.page(charge_point_id, query.text("messages") or None, EXCHANGES_SHOWN)
+    wanted = LogQuery(
+        query.text("action", ACTION_MAX),
+        query.choice("direction", Direction),
+        bool(query.text("errors_only")),
+    )
+    cursor = query.text("messages") or None
     return render_template(
         "charge_point.html",
         state=state,
@@ -207,9 +214,11 @@ def render_charge_point(charge_point_id: str, rejected: Rejected) -> str:
             None, TRANSACTIONS_SHOWN, charge_point_id=charge_point_id
         ),
         orphans=stores.transactions.orphans(charge_point_id),
-        messages=_read(log.items),
-        older_messages=log.next_cursor,
-        newest_messages=not query.text("messages"),
+        log=message_log.page(stores.messages, charge_point_id, cursor, EXCHANGES_SHOWN, wanted),
+        is_newest_log=cursor is None,
+        log_wanted=wanted,
+        log_query=_log_query(wanted),
+        logged_actions=_ACTIONS,
         groups=GROUPS,
         other_actions=OTHER_ACTIONS,
         start_templates=_start_templates(),
@@ -235,14 +244,14 @@ def _running(state: ChargePointState) -> dict[int, Transaction]:
     return {connector_id: t for connector_id, t in found.items() if t is not None}
 
 
-def _read(messages: Any) -> list[tuple[Message, ShownFrame, str]]:
-    """Messages with what they say and their action, which an answer takes from its CALL."""
-    frames = [(message, read_frame(message.frame)) for message in messages]
-    actions = {frame.unique_id: frame.action for _, frame in frames if frame.action}
-    return [
-        (message, frame, frame.action or actions.get(frame.unique_id, ""))
-        for message, frame in frames
-    ]
+def _log_query(wanted: LogQuery) -> Mapping[str, str]:
+    """What of the address says which messages are shown, for links and for what is live."""
+    values = {
+        "action": wanted.action,
+        "direction": wanted.direction or "",
+        "errors_only": "yes" if wanted.errors_only else "",
+    }
+    return {name: value for name, value in values.items() if value}
 
 
 @blueprint.get("/charge-points/<charge_point:charge_point_id>/settings")
