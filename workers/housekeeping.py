@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from csms import clock, logs
+from csms.commands import stored_files
+from csms.errors import StorageUnavailable
 from csms.state.meter_values import MeterValues
 from csms.state.repair import Repair
 from csms.state.transactions import Transactions
@@ -81,7 +83,18 @@ def _mend(parts: Parts) -> bool:
     return False
 
 
+def _delete_files(parts: Parts) -> bool:
+    sequel = parts.sequel()
+    try:
+        stored_files.sweep_unfinished(sequel)
+        return stored_files.sweep_unclaimed(sequel)
+    except StorageUnavailable as error:
+        log.warning("file not deleted", reason=str(error))
+        return False
+
+
 DUTIES: Mapping[str, Duty] = {
+    "files": Duty(30, _delete_files),
     "packing": Duty(30, _pack),
     "retention": Duty(3_600, _forget),
     "repair": Duty(30, _mend),

@@ -1,4 +1,7 @@
-"""Takes files out of the storage: those whose record is deleted, and those a crash has left."""
+"""Takes files out of the storage: those whose record is deleted, and those a crash has left.
+
+The storage may hang for minutes; so the sweeps are a duty of the workers.
+"""
 
 from csms.commands.sequel import Sequel
 from csms.errors import StorageUnavailable
@@ -23,12 +26,14 @@ def delete_unclaimed(storage_key: str, stores: Stores, storage: Storage) -> None
     stores.unclaimed_files.claimed(storage_key)
 
 
-def sweep_unclaimed(sequel: Sequel) -> None:
-    """Raises StorageUnavailable: all are tried again."""
+def sweep_unclaimed(sequel: Sequel) -> bool:
+    """Whether there are more. Raises StorageUnavailable: all are tried again."""
     unclaimed = sequel.stores.unclaimed_files
-    for storage_key in unclaimed.older_than(sequel.now_ms - ABANDONED_MS, PER_SWEEP_MAX):
+    found = unclaimed.older_than(sequel.now_ms - ABANDONED_MS, PER_SWEEP_MAX)
+    for storage_key in found:
         sequel.storage.delete(storage_key)
         unclaimed.claimed(storage_key)
+    return len(found) == PER_SWEEP_MAX
 
 
 def sweep_unfinished(sequel: Sequel) -> None:

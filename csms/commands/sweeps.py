@@ -1,6 +1,7 @@
 """What one process looks after for all, every few seconds: records whose time has come.
 
-Each sweep looks at a bounded number of records a time, and what it does may be done twice.
+Each sweep looks at a bounded number of records a time, and what it does may be done twice. None
+waits for anything but the store: timers would wait with it.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from csms.commands import (
     certificate_signing,
     local_lists,
     reservations,
-    stored_files,
     transfers,
     uploads,
 )
@@ -26,6 +26,4 @@ SWEEPS: tuple[Sweep, ...] = (
     reservations.sweep,
     transfers.sweep,
     uploads.sweep,
-    stored_files.sweep_unclaimed,
-    stored_files.sweep_unfinished,
 )

@@ -1,6 +1,7 @@
 """An upload from its first byte to its record, and what is left of one that does not get there."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -9,6 +10,7 @@ from memory_storage import MemoryStorage
 
 from csms.commands import stored_files, uploads
 from csms.commands.sequel import Sequel
+from csms.commands.sweeps import SWEEPS
 from csms.commands.uploads import UploadDesk
 from csms.domain.file_grant import FileGrant, GrantKind, GrantState
 from csms.errors import (
@@ -353,6 +355,16 @@ def test_what_arrives_while_its_charge_point_is_deleted_leaves_nothing(around):
 
     assert around.left_nothing
     assert around.stores.uploaded_files.page(None, 10).items == []
+
+
+def test_no_timer_waits_for_a_storage_that_hangs(around):
+    around.stores.unclaimed_files.note("c" * 32, NOON_MS - 2 * DAY_MS)
+    without_storage = replace(around.sequel(NOON_MS), storage=None)
+
+    for sweep in SWEEPS:
+        sweep(without_storage)
+
+    assert around.stores.unclaimed_files.older_than(NOON_MS, 10) == ["c" * 32]
 
 
 def test_half_written_files_are_looked_for_once_an_hour(around):

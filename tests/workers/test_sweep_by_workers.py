@@ -10,6 +10,7 @@ from csms.commands.sealing import Sealer
 from csms.commands.sweeper import LEASE_MS
 from csms.domain.command import CommandState
 from csms.job_lists import JobLists
+from csms.storage.directory import DirectoryStorage
 from workers import housekeeping, timers
 from workers.housekeeping import DUTIES, Duty
 from workers.parts import open_parts
@@ -120,6 +121,29 @@ def test_a_duty_that_fails_is_due_when_it_is_tried_again(stores, do):
     do(step)
 
     assert step.steps == 2
+
+
+def test_files_that_no_record_has_are_deleted(stores, environment, tmp_path):
+    environment.setenv("FILES_DIRECTORY", str(tmp_path))
+    storage = DirectoryStorage(tmp_path)
+    storage.create("a" * 32).commit()
+    stores.unclaimed_files.note("a" * 32, 0)
+
+    housekeeping.run("files")
+
+    assert list(tmp_path.iterdir()) == []
+    assert stores.unclaimed_files.older_than(clock.now_ms(), 10) == []
+
+
+def test_a_storage_that_fails_puts_that_off(stores, environment, tmp_path, capsys):
+    (tmp_path / "files").write_text("no directory")
+    environment.setenv("FILES_DIRECTORY", str(tmp_path / "files"))
+    stores.unclaimed_files.note("a" * 32, 0)
+
+    housekeeping.run("files")
+
+    assert "file not deleted" in capsys.readouterr().out
+    assert stores.unclaimed_files.older_than(clock.now_ms(), 10) == ["a" * 32]
 
 
 def test_a_store_that_does_not_answer_only_puts_a_job_off(environment, capsys):
