@@ -25,7 +25,7 @@ from csms.state.pages import Page
 from csms.web import targets_csv
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.commands import idempotency_field
-from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.fields import Instant, PageQuery, choice, page_of
 from csms.web.api.new_campaigns import (
     WORK_FIELDS,
     NewCampaignSchema,
@@ -194,12 +194,7 @@ class DryRunQuery(Schema):
 
 
 class TargetsFilter(Schema):
-    state = fields.Enum(
-        TargetState,
-        by_value=True,
-        load_default=None,
-        error_messages={"unknown": f"must be one of {', '.join(TargetState)}"},
-    )
+    state = choice(TargetState, load_default=None)
 
 
 class TargetsQuery(TargetsFilter, PageQuery):

@@ -19,7 +19,7 @@ from csms.state.pages import Page
 from csms.web import certificates
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.commands import CommandSchema, WaitQuery, deadline_field
-from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.fields import Instant, PageQuery, choice, page_of
 from csms.web.parts import parts
 
 blueprint = ApiBlueprint(
@@ -169,12 +169,7 @@ class CertificateRequestSchema(Schema):
 
 class CertificateRequestsQuery(PageQuery):
     charge_point_id = fields.String(load_default=None, validate=Length(1, 48))
-    state = fields.Enum(
-        RequestState,
-        by_value=True,
-        load_default=None,
-        error_messages={"unknown": f"must be one of {', '.join(RequestState)}"},
-    )
+    state = choice(RequestState, load_default=None)
 
 
 class ChainSchema(Schema):

@@ -22,7 +22,7 @@ from csms.domain.traits import SITE_MAX, TAG_RULE, TAGS_MAX, TRAIT_MAX, Traits, 
 from csms.state.pages import Page
 from csms.web import charge_point_settings, charge_point_state
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.fields import Instant, PageQuery, Text, page_of
+from csms.web.api.fields import Instant, PageQuery, Text, choice, page_of
 from csms.web.charge_point_settings import Key
 from csms.web.charge_point_state import ChargePointState
 from csms.web.parts import parts
@@ -97,10 +97,8 @@ class ChargePointSettingsSchema(Schema):
             "`generate` to have one made, which the answer shows this once."
         },
     )
-    admission = fields.Enum(
+    admission = choice(
         Admission,
-        by_value=True,
-        error_messages={"unknown": f"must be one of {', '.join(Admission)}"},
         metadata={"description": "What its BootNotification is answered."},
     )
     retry_interval_s = _seconds(0, 86_400, "When a Pending or Rejected one boots again.")

@@ -23,7 +23,7 @@ from csms.web.api.commands import (
     deadline_field,
     waited_for,
 )
-from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.fields import Instant, PageQuery, choice, page_of
 from csms.web.charging import Asker, Clearing, Comparison, Installation, Question
 from csms.web.parts import parts
 
@@ -41,15 +41,6 @@ def _whole(low: int, high: int = _ID_MAX, *, strict: bool = True, **kwargs: Any)
     """strict: in a body a number is no text; in a query everything is."""
     said = f"must be between {low} and {high}"
     return fields.Integer(strict=strict, validate=Range(low, high, error=said), **kwargs)
-
-
-def _choice(kind: Any, **kwargs: Any) -> fields.Enum[Any]:
-    return fields.Enum(
-        kind,
-        by_value=True,
-        error_messages={"unknown": f"must be one of {', '.join(kind)}"},
-        **kwargs,
-    )
 
 
 class ChargingProfileSchema(Schema):
@@ -147,7 +138,7 @@ class ClearQuery(WaitQuery):
         load_default=None, metadata={"description": "The other criteria don't count then."}
     )
     connector_id = _whole(0, strict=False, load_default=None)
-    purpose = _choice(Purpose, load_default=None)
+    purpose = choice(Purpose, load_default=None)
     stack_level = _whole(0, strict=False, load_default=None)
     all = fields.Boolean(
         attribute="is_all",
@@ -301,7 +292,7 @@ class ComparisonSchema(Schema):
 
 
 _unit = partial(
-    _choice,
+    choice,
     RateUnit,
     load_default=None,
     attribute="unit",

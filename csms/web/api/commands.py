@@ -12,7 +12,7 @@ from csms.commands.dispatch import CommandRequest
 from csms.domain.command import FINAL_STATES, Command, CommandState
 from csms.state.pages import Page
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.fields import Instant, PageQuery, choice, page_of
 from csms.web.parts import WebParts, parts
 
 blueprint = ApiBlueprint("commands", "Commands to charge points, from the wish to its end.")
@@ -131,12 +131,7 @@ class WaitQuery(Schema):
 
 
 class CommandsQuery(PageQuery):
-    state = fields.Enum(
-        CommandState,
-        by_value=True,
-        load_default=None,
-        error_messages={"unknown": f"must be one of {', '.join(CommandState)}"},
-    )
+    state = choice(CommandState, load_default=None)
 
 
 class AllCommandsQuery(CommandsQuery):

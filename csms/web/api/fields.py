@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length, Range
 
 from csms.clock import text_of
 
+E = TypeVar("E", bound=StrEnum)
 LIMIT_MAX = 200
 _EXAMPLE = "2026-11-22T19:45:00Z"
 
@@ -52,6 +54,12 @@ class Text(fields.String):
 def printable(text: str) -> None:
     if not text.isprintable():
         raise ValidationError("must not hold control characters")
+
+
+def choice(kind: type[E], **kwargs: Any) -> fields.Enum[E]:
+    """A value of an enumeration; anything else is told which there are."""
+    said = f"must be one of {', '.join(kind)}"
+    return fields.Enum(kind, by_value=True, error_messages={"unknown": said}, **kwargs)
 
 
 class PageQuery(Schema):

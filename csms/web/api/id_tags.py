@@ -17,7 +17,7 @@ from csms.domain.local_list import (
 )
 from csms.state.pages import Page
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.fields import Instant, PageQuery, page_of, printable
+from csms.web.api.fields import Instant, PageQuery, choice, page_of, printable
 from csms.web.parts import parts
 
 blueprint = ApiBlueprint("id-tags", "Identifiers that charge points ask us about.")
@@ -54,11 +54,7 @@ class IdTagChangesSchema(Schema):
             given["tag_groups"] = tuple(sorted(set(given["tag_groups"])))
         return given
 
-    status = fields.Enum(
-        TagStatus,
-        by_value=True,
-        error_messages={"unknown": f"must be one of {', '.join(TagStatus)}"},
-    )
+    status = choice(TagStatus)
     parent_id_tag = _id_tag(
         allow_none=True,
         metadata={"description": "Its group in OCPP's sense: members may stop for each other."},

@@ -9,7 +9,7 @@ from csms.state.messages import Direction
 from csms.state.pages import Page
 from csms.web import message_log
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.fields import Instant, PageQuery, choice, page_of
 from csms.web.message_log import ACTION_MAX, LoggedMessage, LogQuery
 from csms.web.parts import parts
 
@@ -33,9 +33,8 @@ class MessagesQuery(PageQuery):
         validate=Length(0, ACTION_MAX),
         metadata={"description": "Only CALLs of this Action and their answers."},
     )
-    direction = fields.Enum(
+    direction = choice(
         Direction,
-        by_value=True,
         load_default=None,
         metadata={"description": "Only what the charge point, or this system, has sent."},
     )

@@ -24,7 +24,7 @@ from csms.domain.campaign import (
 )
 from csms.domain.transfer import LogKind
 from csms.web.api.charge_points import TraitsSchema
-from csms.web.api.fields import Instant, Text
+from csms.web.api.fields import Instant, Text, choice
 
 # Under which field of a request each kind says what is to be done.
 WORK_FIELDS: Mapping[CampaignKind, str] = {
@@ -122,11 +122,9 @@ class FirmwareWorkSchema(Schema):
 class LogsWorkSchema(Schema):
     """Diagnostics or a log are uploaded to us."""
 
-    kind = fields.Enum(
+    kind = choice(
         LogKind,
-        by_value=True,
         load_default=LogKind.AUTO,
-        error_messages={"unknown": f"must be one of {', '.join(LogKind)}"},
         metadata={
             "description": "diagnostics: GetDiagnostics. diagnostics-log, security-log: GetLog of "
             "the security extension. auto: GetLog, and GetDiagnostics where it is not known."
@@ -291,12 +289,7 @@ class NewCampaignSchema(WorkSchema):
     """A campaign to be started. Beside its kind it has the field of that kind, and no other."""
 
     name = Text(NAME_MAX, shortest=1, required=True, metadata={"example": "Firmware 2.1, harbour"})
-    kind = fields.Enum(
-        CampaignKind,
-        by_value=True,
-        required=True,
-        error_messages={"unknown": f"must be one of {', '.join(CampaignKind)}"},
-    )
+    kind = choice(CampaignKind, required=True)
     selection = fields.Nested(SelectionSchema, required=True)
     rules = fields.Nested(RulesSchema, load_default=Rules)
 

@@ -16,7 +16,7 @@ from csms.state.pages import Page
 from csms.web import reserving
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.commands import CommandSchema, WaitQuery, deadline_field, waited_for
-from csms.web.api.fields import Instant, PageQuery, page_of, printable
+from csms.web.api.fields import Instant, PageQuery, choice, page_of, printable
 from csms.web.parts import parts
 
 blueprint = ApiBlueprint("reservations", "Connectors kept for an id tag until an instant.")
@@ -117,12 +117,7 @@ class NewReservationSchema(Schema):
 
 
 class ReservationsQuery(PageQuery):
-    state = fields.Enum(
-        ReservationState,
-        by_value=True,
-        load_default=None,
-        error_messages={"unknown": f"must be one of {', '.join(ReservationState)}"},
-    )
+    state = choice(ReservationState, load_default=None)
 
 
 class AllReservationsQuery(ReservationsQuery):

@@ -20,7 +20,7 @@ from csms.domain.firmware_signature import CERTIFICATE_MAX
 from csms.state.pages import Page
 from csms.state.signing_keys import SealedSigningKey
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.fields import Instant, Text, page_of
+from csms.web.api.fields import Instant, Text, choice, page_of
 from csms.web.parts import parts
 from csms.web.streamed_bodies import body_chunks
 
@@ -38,12 +38,7 @@ def sha256_field(**kwargs: Any) -> fields.String:
 
 
 def algorithm_field(**kwargs: Any) -> fields.Enum[SignatureAlgorithm]:
-    return fields.Enum(
-        SignatureAlgorithm,
-        by_value=True,
-        error_messages={"unknown": f"must be one of {', '.join(SignatureAlgorithm)}"},
-        **kwargs,
-    )
+    return choice(SignatureAlgorithm, **kwargs)
 
 
 class NewSigningKeySchema(Schema):

@@ -13,7 +13,7 @@ from csms.errors import NotFound
 from csms.state.pages import Page
 from csms.web import transactions_csv
 from csms.web.api.blueprint import ApiBlueprint
-from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.fields import Instant, PageQuery, choice, page_of
 from csms.web.parts import parts
 
 blueprint = ApiBlueprint("transactions", "Transactions and their meter values.")
@@ -66,12 +66,7 @@ class OrphanSchema(Schema):
 class TransactionsFilter(Schema):
     charge_point_id = fields.String(load_default=None, validate=Length(1, 48))
     id_tag = fields.String(load_default=None)
-    state = fields.Enum(
-        TransactionState,
-        by_value=True,
-        load_default=None,
-        error_messages={"unknown": f"must be one of {', '.join(TransactionState)}"},
-    )
+    state = choice(TransactionState, load_default=None)
     started_after = Instant(load_default=None, metadata={"description": "From this instant on."})
     started_before = Instant(load_default=None, metadata={"description": "Until just before."})
 

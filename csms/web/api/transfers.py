@@ -21,7 +21,7 @@ from csms.domain.transfer import LogKind, Subject, TransferKind, TransferState
 from csms.state.pages import Page
 from csms.web.api.blueprint import ApiBlueprint
 from csms.web.api.commands import IdempotencyHeader, WaitQuery, deadline_field, waited_for
-from csms.web.api.fields import Instant, PageQuery, page_of
+from csms.web.api.fields import Instant, PageQuery, choice, page_of
 from csms.web.api.signing_keys import sha256_field
 from csms.web.parts import parts
 from csms.web.transfer_files import FileState, ShownTransfer, with_files
@@ -124,11 +124,9 @@ class NewLogUploadSchema(_NewTransferSchema):
         "Left out: here, at an address that takes one upload, by a protocol that the charge point "
         "supports.",
     )
-    kind = fields.Enum(
+    kind = choice(
         LogKind,
-        by_value=True,
         load_default=LogKind.DIAGNOSTICS,
-        error_messages={"unknown": f"must be one of {', '.join(LogKind)}"},
         metadata={
             "description": "diagnostics: GetDiagnostics of OCPP 1.6; diagnostics-log, "
             "security-log: GetLog of the security extension; auto: diagnostics-log, or diagnostics "
