@@ -11,14 +11,8 @@ from csms.web.bodies import loaded
 from csms.web.errors import FieldProblem
 from csms.web.pages.campaign_words import LIMITS
 from csms.web.pages.entered import entered_number
+from csms.web.pages.words import TRAITS
 
-TRAITS: Mapping[str, str] = {
-    "vendor": "Vendor",
-    "model": "Model",
-    "firmware": "Firmware",
-    "site": "Site",
-    "tag": "Tag",
-}
 # The fields of each kind's work: by its name in the API, that on the form.
 _WORK: Mapping[CampaignKind, Mapping[str, str]] = {
     CampaignKind.FIRMWARE: {

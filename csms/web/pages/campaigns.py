@@ -39,6 +39,7 @@ from csms.web.pages.campaign_words import (
 )
 from csms.web.pages.commands import once_key
 from csms.web.pages.entered import is_typed
+from csms.web.pages.words import TRAITS
 from csms.web.parts import parts
 
 blueprint = Blueprint("campaigns_page", __name__)
@@ -150,7 +151,7 @@ def _form(
         log_choices=LOG_CHOICES,
         signed=SIGNED,
         outcomes=OUTCOMES,
-        traits=campaign_form.TRAITS,
+        traits=TRAITS,
         images=stores.firmware_images.page(None, IMAGES_SHOWN).items,
         signing_keys=[key.name for key in stores.signing_keys.all()],
     )

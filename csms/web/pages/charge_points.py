@@ -33,6 +33,7 @@ from csms.web.message_log import ACTION_MAX, LogQuery
 from csms.web.pages import query
 from csms.web.pages.command_forms import GROUPS, OTHER_ACTIONS, Rejected
 from csms.web.pages.entered import check_typed
+from csms.web.pages.words import TRAITS
 from csms.web.parts import parts
 
 blueprint = Blueprint("charge_points_page", __name__)
@@ -46,14 +47,6 @@ CRITICAL_LOOKED_AT = 500
 _ACTIONS = sorted({*FROM_CHARGE_POINT, *TO_CHARGE_POINT})
 
 
-# Traits by their words.
-TRAITS: Mapping[str, str] = {
-    "vendor": "Vendor",
-    "model": "Model",
-    "firmware": "Firmware",
-    "site": "Site",
-    "tag": "Tag",
-}
 SHOWN: Mapping[str, str] = {
     "": "all",
     "connected": "connected",

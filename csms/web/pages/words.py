@@ -1,7 +1,7 @@
 """Records in plain words, for the templates: statuses, commands, instants, energy."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +21,15 @@ from csms.web import charging_graph
 from csms.web.charge_point_state import ChargePointState, ConnectorState
 from csms.web.pages import command_words
 from csms.web.parts import parts
+
+# By their names in csms/domain/traits.py, which are those of the fields of forms too.
+TRAITS: Mapping[str, str] = {
+    "vendor": "Vendor",
+    "model": "Model",
+    "firmware": "Firmware",
+    "site": "Site",
+    "tag": "Tag",
+}
 
 
 @dataclass(frozen=True, slots=True)
