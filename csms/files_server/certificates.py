@@ -1,13 +1,13 @@
 """The certificate that FTPS is spoken with, read anew when its files change."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from OpenSSL import SSL
 
 from csms.config import CertificateFiles
 from csms.errors import ConfigurationError
 from csms.logs import get_logger
+from csms.watched_files import WatchedFiles
 
 log = get_logger(__name__)
 
@@ -33,20 +33,16 @@ class ServerTLS:
 
     def __init__(self, files: CertificateFiles) -> None:
         self._files = files
-        self._read_as = self._seen = self._stamp()
+        self._watched = WatchedFiles((files.certificate, files.key))
         try:
             self.contexts = _contexts(files)
         except (OSError, SSL.Error) as error:
             raise ConfigurationError("TLS_CERTIFICATES", _why(files, error)) from None
 
     def look(self) -> None:
-        """Read the files again if they have changed and been left alone since the last look: a
-        certificate and its key are rarely replaced in the same instant."""
-        stamp = self._stamp()
-        settled, self._seen = stamp == self._seen, stamp
-        if not settled or stamp == self._read_as:
+        """Read the files again if they have changed."""
+        if not self._watched.look():
             return
-        self._read_as = stamp
         try:
             self.contexts = _contexts(self._files)
         except (OSError, SSL.Error) as error:
@@ -57,9 +53,6 @@ class ServerTLS:
             )
             return
         log.info("certificates read anew")
-
-    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_stamp(path) for path in (self._files.certificate, self._files.key))
 
 
 def _contexts(files: CertificateFiles) -> Contexts:
@@ -81,14 +74,6 @@ def _context(files: CertificateFiles) -> SSL.Context:
     context.use_privatekey_file(files.key)
     context.check_privatekey()
     return context
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _why(files: CertificateFiles, error: Exception) -> str:

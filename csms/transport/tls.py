@@ -36,6 +36,7 @@ from csms.domain.server_certificates import (
     read_server_certificate,
 )
 from csms.logs import get_logger
+from csms.watched_files import WatchedFiles
 
 log = get_logger(__name__)
 
@@ -98,8 +99,7 @@ class TLSFiles:
         self._certificate_files = tuple(certificates)
         self._client_roots_file = client_roots
         self._own_roots = tuple(own_roots)
-        self._seen = self._signature()
-        self._read_as = self._seen
+        self._watched = WatchedFiles(self._paths())
         self._loaded = self._load()
         self._reminded_at: dict[ServerCertificate, float] = {}
         self._show()
@@ -127,12 +127,8 @@ class TLSFiles:
                 log.exception("looking at the certificates failed")
 
     def look(self) -> None:
-        """Read the files again if they have changed and been left alone since the last look: a
-        certificate and its key are rarely replaced in the same instant."""
-        signature = self._signature()
-        settled, self._seen = signature == self._seen, signature
-        if settled and signature != self._read_as:
-            self._read_as = signature
+        """Read the files again if they have changed, and say which certificates end soon."""
+        if self._watched.look():
             self._reload()
         self._remind()
 
@@ -147,9 +143,6 @@ class TLSFiles:
             "certificates read anew",
             certificates=[f"{c.common_name} ({c.algorithm})" for c in self.certificates],
         )
-
-    def _signature(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_stamp(path) for path in self._paths())
 
     def _paths(self) -> Iterable[Path]:
         for files in self._certificate_files:
@@ -233,14 +226,6 @@ class TLSFiles:
 
 def _days_left(certificate: ServerCertificate) -> float:
     return certificate.days_left(now_ms())
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _read(setting: str, path: Path) -> bytes:
