@@ -5,6 +5,7 @@ where it always does.
 """
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -35,6 +36,8 @@ _CONFIG: dict[str, Any] = {
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
 }
+# At DEBUG they tell each request with its Authorization header.
+_TALKATIVE = ("boto3", "botocore", "urllib3")
 _ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 
 
@@ -57,6 +60,8 @@ class S3Storage:
     address."""
 
     def __init__(self, bucket: str, endpoint: str | None = None, prefix: str = "") -> None:
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.INFO)
         # Not every store has a host name for each bucket, but all know it in the path.
         style = {"addressing_style": "path" if endpoint else "auto"}
         config = Config(s3=style, **_CONFIG)

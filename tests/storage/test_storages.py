@@ -1,6 +1,7 @@
 """Every storage keeps files the same way: one table of behaviour, a directory and a bucket."""
 
 import io
+import logging
 import os
 import random
 import threading
@@ -291,3 +292,16 @@ def test_a_file_that_went_away_ends_who_reads_it(bucket):
 
         with pytest.raises(StorageUnavailable, match="NoSuchKey"):
             file.read()
+
+
+@pytest.mark.e2e
+def test_no_credentials_of_a_bucket_are_in_the_log(bucket, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-a-session")
+    caplog.clear()
+    storage = S3Storage(bucket.name, bucket.meta.client.meta.endpoint_url)
+
+    put(storage, KEY, b"firmware")
+
+    assert "token-of-a-session" not in caplog.text
+    assert "AWS4-HMAC" not in caplog.text
