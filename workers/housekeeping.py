@@ -94,7 +94,8 @@ def _delete_files(parts: Parts) -> bool:
 
 
 DUTIES: Mapping[str, Duty] = {
-    "files": Duty(30, _delete_files),
+    # A bucket that hangs holds the worker up for a minute and a half.
+    "files": Duty(300, _delete_files),
     "packing": Duty(30, _pack),
     "retention": Duty(3_600, _forget),
     "repair": Duty(30, _mend),
