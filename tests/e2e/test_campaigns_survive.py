@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ OPTIONS = Options(
     call_timeout_s=8.0,
     moves_files=True,
 )
-# A step takes a second where nothing dies.
+# Still at it when a campaign goes on whose run has died.
+SLOW = replace(OPTIONS, step_s=5.0)
 RULES = {
     "max_parallel": 30,
     "retries": 8,
@@ -74,15 +76,16 @@ class Watched(Transfers):
 
 class Witness:
     """A charge point, and what it was asked and went through, in order. Every third does not know
-    signed firmware."""
+    signed firmware, every sixth is slow."""
 
     def __init__(self, web: Web, number: int, key: str) -> None:
         self._chance = random.Random(number)
         self.id = id_of(number)
         # A pair is a CALL: its action, and the location that it names.
         self.seen: list[tuple[str, str] | str] = []
+        options = SLOW if number % 6 == 1 else OPTIONS
         self.charge_point = ChargePoint(
-            web.ocpp_url, self.id, authorization_key=key, options=OPTIONS
+            web.ocpp_url, self.id, authorization_key=key, options=options
         )
         self.charge_point.transfers = Watched(self.charge_point, self.seen.append)
         answers = self.charge_point.answers
