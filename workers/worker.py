@@ -1,11 +1,13 @@
 """A worker that recovers from killed ones within 90 s, and asks for the sweep."""
 
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ConnectionError as StoreConnectionError
+from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -18,6 +20,7 @@ from workers import campaigns, housekeeping, reservations, timers
 log = logs.get_logger(__name__)
 
 CONFIGURATION_ERROR = 78
+TRY_AGAIN_S = 2.0
 # Imported here, so that the process of each job need not do it: it took longer than most jobs.
 JOB_MODULES = (campaigns, housekeeping, reservations, timers)
 
@@ -97,11 +100,17 @@ def main(environ: Mapping[str, str]) -> int:
         print(f"csms: {error}", file=sys.stderr)  # noqa: T201  # logs are not set up yet
         return CONFIGURATION_ERROR
     logs.configure(settings.log_level, settings.log_format)
-    return work(settings.rq_redis_url, Pace())
+    while not work(settings.rq_redis_url, Pace()):
+        # RQ leaves its own, which end nothing any more.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        time.sleep(TRY_AGAIN_S)
+    return 0
 
 
-def work(url: str, pace: Pace, job_class: type[Job] = KnownJob) -> int:
-    """Until SIGTERM; 1 where the store does not answer."""
+def work(url: str, pace: Pace, job_class: type[Job] = KnownJob) -> bool:
+    """Until SIGTERM; False where the store does not answer, upon which RQ gives up. To end the
+    process for that would end the others, too, where one runner looks after all."""
     connection = jobs.connect(url)
     try:
         worker = CsmsWorker(
@@ -116,7 +125,7 @@ def work(url: str, pace: Pace, job_class: type[Job] = KnownJob) -> int:
         )
         worker.url, worker.pace = url, pace
         worker.work(with_scheduler=True, logging_level="WARNING")
-    except StoreConnectionError as error:
+    except RedisError as error:
         log.error("the store does not answer", reason=str(error))
-        return 1
-    return 0
+        return False
+    return True

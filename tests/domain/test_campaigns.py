@@ -23,7 +23,9 @@ from csms.domain.campaign import (
     Window,
     check_campaign,
     command_id_of,
+    event_name,
 )
+from csms.domain.charge_point import is_charge_point_id
 from csms.errors import FieldError
 
 EVERYTHING = Selection(everything=True)
@@ -267,3 +269,7 @@ def test_the_id_of_a_command_is_that_of_its_attempt_and_step():
     assert len(ids) == 5
     assert {len(one) for one in ids} == {32}
     assert command_id_of("a", "CP001", 1, Step.ASK) in ids
+
+
+def test_no_charge_point_is_called_like_what_the_page_hears_of_a_campaign():
+    assert not is_charge_point_id(event_name("a" * 32))

@@ -16,4 +16,4 @@ class ErrandJob(KnownJob):
 
 if __name__ == "__main__":
     logs.configure("INFO", "json")
-    sys.exit(work(sys.argv[1], Pace(*map(int, sys.argv[2:])), ErrandJob))
+    sys.exit(not work(sys.argv[1], Pace(*map(int, sys.argv[2:])), ErrandJob))

@@ -238,3 +238,32 @@ def test_the_jobs_may_lie_on_a_server_of_their_own_which_may_be_gone(
             "the worker has found its server again",
             90.0,
         )
+
+
+def test_a_worker_outlives_the_store(workers: Workers, own_system: System, lists: JobLists) -> None:
+    """Also one that is away just as the worker starts: a runner of all processes would end them
+    with the first."""
+    own_system.store.stop()
+    worker = workers.real()
+    log = workers.logs[-1]
+    eventually(lambda: "the store does not answer" in log.read_text(), "it was tried", START_S)
+    own_system.store.start()
+    eventually(lambda: len(lists.workers()) == 1, "the worker works", START_S)
+
+    assert worker.poll() is None
+    worker.terminate()
+    assert worker.wait(START_S) == 0
+
+
+def test_a_worker_that_waits_for_the_store_ends_when_it_is_told_to(
+    workers: Workers, own_system: System
+) -> None:
+    own_system.store.stop()
+    worker = workers.real()
+    log = workers.logs[-1]
+    eventually(lambda: "the store does not answer" in log.read_text(), "it was tried", START_S)
+
+    worker.terminate()
+
+    worker.wait(START_S)
+    own_system.store.start()
