@@ -18,12 +18,14 @@ from memory_storage import MemoryStorage
 from truthful import Truthful
 
 from csms import clock
+from csms.commands import stored_files
 from csms.commands.before_queueing import BEFORE_QUEUEING
 from csms.commands.campaign_runs import CampaignRuns
 from csms.commands.campaigns import CampaignDesk
 from csms.commands.delivery import Delivery
 from csms.commands.dispatch import CommandDesk, CommandRequest
 from csms.commands.sealing import Sealer
+from csms.commands.sequel import Sequel
 from csms.commands.sequels import Sequels
 from csms.commands.signing import Signing
 from csms.commands.transfer_requests import TransferDesk
@@ -97,6 +99,7 @@ class OneProcess:
         self.link = CutLink(link)
         self.stores = Stores.behind(self.link, message_log_length=50)
         self.settings = settings
+        self.storage = storage
         self.process_id = f"web-{next(self._numbers)}"
         sealer = Sealer(PEPPER)
         self.desk = CommandDesk(self.stores, sealer, DEADLINE_S, BEFORE_QUEUEING, ())
@@ -135,6 +138,11 @@ class OneProcess:
         for campaign_id in due:
             self.runs.advance(campaign_id)
         return bool(due)
+
+    def delete_files(self):
+        """The duty of the workers to look for files that nobody has claimed."""
+        sequel = Sequel(self.stores, self.desk, self.settings, self.storage, clock.now_ms())
+        stored_files.sweep_unclaimed(sequel)
 
     def die(self):
         self.link.kill()
@@ -385,6 +393,7 @@ class World:
                 process.tick()
                 self.settle()
                 self._carry_on(process)
+                process.delete_files()
             self.act()
             self.tell("Heartbeat", {})
 
