@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo certs test check lint types contracts rules stories fast coverage bench bench-check certify lock clean help
+.PHONY: run demo certs test check lint types contracts rules stories fast processes long coverage bench bench-check certify lock clean help
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -17,8 +17,8 @@ demo: $(VENV)/installed ## Start everything with 20 virtual charge points
 certs: $(VENV)/installed ## Make certificates for TLS under var/certs, which make run then uses
 	@$(BIN)/python -m csms.development_certificates
 
-test: $(VENV)/installed-dev ## All tests
-	$(BIN)/python -m pytest
+test: $(VENV)/installed-dev ## All tests, in parts side by side
+	@$(MAKE) --no-print-directory -j2 --output-sync=target processes long fast stories rules
 
 check: $(VENV)/installed-dev lint types contracts ## Lint, types, contracts, and the fast tests side by side
 	@$(MAKE) --no-print-directory -j2 --output-sync=target fast rules stories
@@ -34,6 +34,12 @@ stories: $(VENV)/installed-dev ## Tests of the records, and of conversations tha
 fast: $(VENV)/installed-dev ## The other tests that start no processes
 	$(BIN)/python -m pytest -q -m "not e2e" \
 	  --ignore=tests/domain --ignore=tests/protocol --ignore=tests/state --ignore=tests/flows
+
+processes: $(VENV)/installed-dev ## Tests that start the processes of the system, and kill them
+	$(BIN)/python -m pytest -q tests/e2e
+
+long: $(VENV)/installed-dev ## The other tests that open real sockets or take long
+	$(BIN)/python -m pytest -q -m e2e --ignore=tests/e2e
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
