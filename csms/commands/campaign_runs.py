@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from csms.commands.campaign_views import seen_under_way, seen_waiting
-from csms.commands.campaigns import CHUNK
+from csms.commands.campaigns import chunk_of
 from csms.commands.dispatch import CommandDesk, CommandRequest
 from csms.commands.local_lists import SyncRequest, start
 from csms.commands.transfer_requests import TransferDesk
@@ -176,17 +176,8 @@ class _Round:
         stores, campaign = self.runs.stores, self.campaign
         campaign_id = campaign.campaign_id
         until = stores.campaigns.frozen_until(campaign_id)
-        selection = campaign.selection
-        if selection.filters or selection.everything:
-            page = stores.charge_points.page(until or None, CHUNK)
-            ids: Sequence[str] = [
-                record.charge_point_id for record in page.items if selection.fits(record)
-            ]
-            following = page.next_cursor
-        else:
-            listed, first = stores.campaigns.listed(campaign_id), int(until or 0)
-            ids = listed[first : first + CHUNK]
-            following = str(first + CHUNK) if first + CHUNK < len(listed) else None
+        listed = stores.campaigns.listed(campaign_id)
+        ids, following = chunk_of(stores, campaign.selection, listed, until)
         stores.campaigns.freeze(campaign_id, self.run, ids, following or until, self.now_ms)
         if following is None:
             count = stores.campaigns.get(campaign_id).target_count

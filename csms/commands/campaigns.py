@@ -5,7 +5,7 @@ Nothing here touches a target: that is left to the run that works on the campaig
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from csms import jobs
@@ -135,7 +135,10 @@ class CampaignDesk:
         counts = {"begins": 0, "waits": 0, "skipped": 0, "fails": 0}
         foreseen: list[Foreseen] = []
         total = 0
-        for ids in chunks(self.stores, wish.selection):
+        after: str | None = ""
+        while after is not None:
+            selection = wish.selection
+            ids, after = chunk_of(self.stores, selection, selection.charge_point_ids, after)
             total += len(ids)
             for charge_point_id, seen in seen_waiting(self.stores, "", ids).items():
                 decision = next_for(campaign, Target(charge_point_id), seen, now_ms)
@@ -256,23 +259,18 @@ class CampaignDesk:
         jobs.wake_campaign(self.settings.rq_redis_url, campaign_id, kind)
 
 
-def chunks(stores: Stores, selection: Selection, after: str = "") -> Iterator[Sequence[str]]:
-    """The charge points that a selection by filter or list means now, some at a time.
-
-    after: the last one of which was looked at before, of a selection by filter.
-    """
-    listed = selection.charge_point_ids
-    if listed:
-        for first in range(0, len(listed), CHUNK):
-            yield listed[first : first + CHUNK]
-        return
-    cursor: str | None = after or None
-    while True:
-        page = stores.charge_points.page(cursor, CHUNK)
-        yield [record.charge_point_id for record in page.items if selection.fits(record)]
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+def chunk_of(
+    stores: Stores, selection: Selection, listed: Sequence[str], after: str
+) -> tuple[Sequence[str], str | None]:
+    """Some of the charge points that a selection means now, and where the next chunk begins; None
+    after the last. listed: those of a selection by list. after: "" at the beginning."""
+    if selection.filters or selection.everything:
+        page = stores.charge_points.page(after or None, CHUNK)
+        found = [record.charge_point_id for record in page.items if selection.fits(record)]
+        return found, page.next_cursor
+    first = int(after or 0)
+    following = str(first + CHUNK) if first + CHUNK < len(listed) else None
+    return listed[first : first + CHUNK], following
 
 
 def sweep(sequel: Sequel) -> None:

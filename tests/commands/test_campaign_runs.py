@@ -201,7 +201,7 @@ def test_who_comes_to_fit_later_is_no_target(fleet):
 
 
 def test_targets_are_frozen_in_chunks(fleet, monkeypatch):
-    monkeypatch.setattr(campaign_runs, "CHUNK", 2)
+    monkeypatch.setattr(campaigns, "CHUNK", 2)
     fleet = fleet(5)
 
     listed = fleet.reset(max_parallel=1)
@@ -212,7 +212,7 @@ def test_targets_are_frozen_in_chunks(fleet, monkeypatch):
 
 
 def test_a_freezing_that_died_goes_on_where_it_was(fleet, monkeypatch):
-    monkeypatch.setattr(campaign_runs, "CHUNK", 2)
+    monkeypatch.setattr(campaigns, "CHUNK", 2)
     monkeypatch.setattr(campaign_runs, "BUDGET_S", -1.0)
     fleet = fleet(5)
     campaign_id = fleet.reset()
