@@ -83,7 +83,7 @@ class CampaignDesk:
         campaign = self._campaign(wish, requested_by, now_ms, campaign_id)
         created = TrailEntry(now_ms, requested_by, "created")
         self.stores.campaigns.create(campaign, wish.selection.charge_point_ids, created)
-        self._tell(campaign.campaign_id, campaign.kind)
+        self._tell(campaign.campaign_id, campaign.kind, campaign.rules.start_at_ms)
         log.info(
             "campaign created",
             campaign_id=campaign.campaign_id,
@@ -254,9 +254,13 @@ class CampaignDesk:
         log.info("campaign changed", campaign_id=campaign_id, what=done, requested_by=requested_by)
         return campaign
 
-    def _tell(self, campaign_id: str, kind: CampaignKind) -> None:
+    def _tell(self, campaign_id: str, kind: CampaignKind, at_ms: int | None = None) -> None:
+        """The page, and a worker: at an instant, where there is nothing to do before."""
         self.stores.changed.add(event_name(campaign_id))
-        jobs.wake_campaign(self.settings.rq_redis_url, campaign_id, kind)
+        if at_ms is None:
+            jobs.wake_campaign(self.settings.rq_redis_url, campaign_id, kind)
+        else:
+            jobs.wake_campaign_at(self.settings.rq_redis_url, campaign_id, kind, at_ms)
 
 
 def chunk_of(

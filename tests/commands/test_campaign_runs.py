@@ -1156,6 +1156,21 @@ def test_firmware_that_is_being_sent_is_not_deleted(fleet):
 # -- who wakes the worker
 
 
+def test_a_campaign_that_starts_later_wakes_a_worker_then(fleet, monkeypatch):
+    fleet = fleet()
+    woken = []
+    monkeypatch.setattr(campaigns.jobs, "wake_campaign", lambda *words: woken.append(words))
+    monkeypatch.setattr(campaigns.jobs, "wake_campaign_at", lambda *words: woken.append(words))
+
+    now = fleet.reset()
+    later = fleet.reset(start_at_ms=NOON_MS + HOUR_MS)
+
+    assert [words[1:] for words in woken] == [
+        (now, CampaignKind.RESET),
+        (later, CampaignKind.RESET, NOON_MS + HOUR_MS),
+    ]
+
+
 def test_the_sweep_wakes_a_worker_for_what_is_due(fleet, monkeypatch):
     fleet = fleet()
     woken = []
